@@ -24,6 +24,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -232,7 +233,7 @@ class _Build:
         """Hash of the contents of all inputs and of the tools."""
         digest = hashlib.sha256(_tool_fingerprint(self.simulator).encode())
         headers = [header for folder in self.includes for header in sorted(folder.glob("*.vh"))]
-        for path in [*self.sources, *headers, Path(__file__)]:
+        for path in [*self.sources, *headers]:
             digest.update(f"{path} ".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
@@ -333,12 +334,13 @@ def read_results(path: Path) -> tuple[TestOutcome, ...]:
     for case in cases:
         problem = next((child for tag in ("failure", "error") if (child := case.find(tag)) is not None), None)
         skipped = case.find("skipped") is not None
+        properties = {item.get("name"): item.get("value") for item in case.iter("property")}
         outcomes.append(
             TestOutcome(
                 name=f"{case.get('classname', '')}.{case.get('name', '')}",
                 status="failed" if problem is not None else "skipped" if skipped else "passed",
                 seconds=float(case.get("time") or 0),
-                sim_ns=float(case.get("sim_time_ns") or 0),
+                sim_ns=float(properties.get("sim_time_duration") or 0),
                 message="" if problem is None else (problem.get("error_msg") or problem.get("message") or "failed"),
             )
         )
@@ -490,7 +492,9 @@ def _simulate(
         plusargs.append(f"+dumpfile_path={run_dir / 'dump.fst'}")
     runner = get_runner(build.simulator)
     ended = ""
+    hung = False
     with FileLock(run_dir / "run.lock"), _without_variable("WAVES"), _with_prefix(timeout_s):
+        start = time.monotonic()
         try:
             runner.test(
                 test_module=module,
@@ -508,7 +512,8 @@ def _simulate(
                 log_file=None if stream else log,
             )
         except (RuntimeError, SystemExit) as error:
-            ended = f"the simulation ended with: {error}"
+            ended = f"the simulation ended abnormally ({error})"
+            hung = time.monotonic() - start >= timeout_s
         tests = read_results(results) if results.exists() else ()
     failed = [test for test in tests if test.status == "failed"]
     executed = [test for test in tests if test.status != "skipped"]
@@ -519,8 +524,9 @@ def _simulate(
         reasons = "\n".join(f"  {test.name}: {test.message}" for test in failed)
         raise SimulationError(f"{what}: {len(failed)} of {len(executed)} tests failed\n{reasons}\n{_tail(log)}")
     if ended:
-        hint = f" (limit: {timeout_s} s of wall clock)" if "124" in ended or "137" in ended else ""
-        raise SimulationError(f"{what}: {ended}{hint}\n{_tail(log)}")
+        if hung:
+            ended = f"stopped after {timeout_s} s of wall clock: the simulation hangs, or timeout_s is too short for it"
+        raise SimulationError(f"{what}: {ended}\n{_tail(log)}")
     if not executed:
         raise SimulationError(f"{what}: no test ran (filter: {test_filter})\n{_tail(log)}")
     return run

