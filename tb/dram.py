@@ -116,8 +116,8 @@ class Dram:
 
     Besides serving the bus it checks it: VALID and payload stay until READY, no burst crosses 4 KiB, WLAST is where
     AWLEN says, no X or Z where a value is valid and, with ``lines_only``, only full-width INCR bursts of whole 64-byte
-    lines. A violation raises ``AssertionError`` and fails the test. A high ``rst`` empties the write queues, and the read
-    queues too unless ``keep_reads_in_reset`` (a memory that is not reset together with the engine).
+    lines. A violation raises ``AssertionError`` and fails the test. A high ``rst`` empties the write queues, and the
+    read queues too unless ``keep_reads_in_reset`` (a memory that is not reset together with the engine).
 
     Args:
         dut: cocotb handle.
