@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tensor_table: what the engine knows of each tensor. Tags and version numbers live only
+// here, on chip.
+//
+// Lookup      two independent combinational ports (rd, wr): a line address hits the slot
+//             whose lines contain it; slots never overlap (the command unit checks with the
+//             third port, probe_*). hit is low if no slot matches; the other outputs then are
+//             those of slot 0 and mean nothing.
+// Locks       while lock is high, lock_slot is reported as not open: its state is changing.
+// Updates     by the command unit, one slot at a time (cmd_slot), in the next cycle:
+//             define (geometry, IV, closed forms), bump (version + 1, tag forgotten), seal
+//             (tag), set_state, set_result. erase empties the slot.
+// wipe_keyed  erases all that is derived from the key; wipe_all erases every slot.
+// Bursts      rd_inc/wr_inc count a burst in, rd_dec/wr_dec out; cmd_busy tells whether bursts
+//             of cmd_slot are under way.
+//
+// SEC_CM: VERSION.MONOTONIC - the version number of a slot can only be set to zero together
+// with a fresh tensor_id (define) or be incremented (bump).
+
+`resetall
+`default_nettype none
+`include "tensortee_regs.vh"
+
+module tensor_table #(
+    parameter ADDR_W = 40,  // address width in bits
+    parameter SLOTS  = 16,  // tensor slots, power of two
+    parameter SLOT_W = 4    // width of a slot number in bits
+) (
+    input  wire                clk,
+    input  wire                rst,
+
+    input  wire [ADDR_W-7:0]   rd_line,
+    output wire                rd_hit,
+    output wire [SLOT_W-1:0]   rd_slot,
+    output wire                rd_open,
+    output wire [29:0]         rd_index,       // line index in the tensor
+    output wire [30:0]         rd_lines,       // lines of the tensor
+    output wire [36:0]         rd_nbytes,      // bytes of the tensor
+    input  wire                rd_inc,
+    input  wire                rd_dec,
+    input  wire [SLOT_W-1:0]   rd_dec_slot,
+    input  wire [SLOT_W-1:0]   rd_iv_slot,
+    output wire [95:0]         rd_iv,
+
+    input  wire [ADDR_W-7:0]   wr_line,
+    output wire                wr_hit,
+    output wire [SLOT_W-1:0]   wr_slot,
+    output wire                wr_open,
+    output wire [29:0]         wr_index,
+    output wire [30:0]         wr_lines,
+    output wire [36:0]         wr_nbytes,
+    input  wire                wr_inc,
+    input  wire                wr_dec,
+    input  wire [SLOT_W-1:0]   wr_dec_slot,
+    input  wire [SLOT_W-1:0]   wr_iv_slot,
+    output wire [95:0]         wr_iv,
+
+    input  wire [ADDR_W-6:0]   probe_first,    // first line of a new tensor
+    input  wire [ADDR_W-6:0]   probe_end,      // line after its last
+    output wire                probe_overlap,
+
+    input  wire                lock,
+    input  wire [SLOT_W-1:0]   lock_slot,
+
+    input  wire [SLOT_W-1:0]   cmd_slot,
+    output wire [3:0]          cmd_state,
+    output wire [30:0]         cmd_lines,
+    output wire [36:0]         cmd_nbytes,
+    output wire [95:0]         cmd_iv,
+    output wire [127:0]        cmd_tag,
+    output wire [127:0]        cmd_h_top,      // H^(n+1)
+    output wire [127:0]        cmd_g_end,      // g^lines
+    output wire                cmd_busy,
+    output wire                any_busy,
+
+    input  wire                define,
+    input  wire [ADDR_W-7:0]   define_line,
+    input  wire [36:0]         define_nbytes,
+    input  wire [30:0]         define_lines,
+    input  wire [31:0]         define_iv_hi,
+    input  wire [127:0]        define_h_top,
+    input  wire [127:0]        define_g_end,
+    input  wire                bump,
+    input  wire                seal,
+    input  wire [127:0]        seal_tag,
+    input  wire                set_state,
+    input  wire [3:0]          set_state_to,
+    input  wire                set_result,
+    input  wire [7:0]          set_result_to,
+    input  wire                erase,
+    input  wire                wipe_keyed,
+    input  wire                wipe_all,
+
+    input  wire [SLOT_W-1:0]   view_slot,
+    output wire [3:0]          view_state,
+    output wire [7:0]          view_result,
+    output wire [ADDR_W-7:0]   view_line,
+    output wire [36:0]         view_nbytes,
+    output wire [27:0]         view_id,
+    output wire [63:0]         view_version
+);
+
+    localparam LW = ADDR_W - 6;
+
+    reg [3:0]    state   [0:SLOTS-1];
+    reg [7:0]    result  [0:SLOTS-1];
+    reg [LW-1:0] base    [0:SLOTS-1];  // first line
+    reg [30:0]   lines   [0:SLOTS-1];
+    reg [36:0]   nbytes  [0:SLOTS-1];
+    reg [31:0]   iv_hi   [0:SLOTS-1];  // domain || tensor_id
+    reg [63:0]   version [0:SLOTS-1];
+    reg [127:0]  tag     [0:SLOTS-1];
+    reg [127:0]  h_top   [0:SLOTS-1];
+    reg [127:0]  g_end   [0:SLOTS-1];
+
+    wire [SLOTS-1:0] rd_match, wr_match, overlap, rd_under_way, wr_under_way;
+
+    genvar i;
+    generate
+        for (i = 0; i < SLOTS; i = i + 1) begin : g_slot
+            localparam [31:0] INDEX = i;
+
+            wire          used    = (state[i] != `TTEE_SLOT_EMPTY);
+            wire          mine    = (cmd_slot == INDEX[SLOT_W-1:0]);
+            wire [LW-1:0] rd_from = rd_line - base[i];
+            wire [LW-1:0] wr_from = wr_line - base[i];
+            wire [LW:0]   first   = {1'b0, base[i]};
+            wire [LW:0]   behind  = first + lines_wide(lines[i]);
+
+            assign rd_match[i] = used && (rd_line >= base[i]) && ({1'b0, rd_from} < lines_wide(lines[i]));
+            assign wr_match[i] = used && (wr_line >= base[i]) && ({1'b0, wr_from} < lines_wide(lines[i]));
+            assign overlap[i]  = used && (first < probe_end) && (probe_first < behind);
+
+            reg  [7:0] rd_bursts, wr_bursts;
+            wire       rd_in  = rd_inc && (rd_slot == INDEX[SLOT_W-1:0]);
+            wire       wr_in  = wr_inc && (wr_slot == INDEX[SLOT_W-1:0]);
+            wire       rd_out = rd_dec && (rd_dec_slot == INDEX[SLOT_W-1:0]);
+            wire       wr_out = wr_dec && (wr_dec_slot == INDEX[SLOT_W-1:0]);
+
+            assign rd_under_way[i] = (rd_bursts != 8'd0);
+            assign wr_under_way[i] = (wr_bursts != 8'd0);
+
+            always @(posedge clk) begin
+                if (rst) begin
+                    rd_bursts <= 8'd0;
+                    wr_bursts <= 8'd0;
+                end else begin
+                    rd_bursts <= rd_bursts + {7'd0, rd_in} - {7'd0, rd_out};
+                    wr_bursts <= wr_bursts + {7'd0, wr_in} - {7'd0, wr_out};
+                end
+            end
+
+            always @(posedge clk) begin
+                if (rst || wipe_all || (erase && mine)) begin
+                    state[i]   <= `TTEE_SLOT_EMPTY;
+                    result[i]  <= `TTEE_RESULT_OK;
+                    base[i]    <= {LW{1'b0}};
+                    lines[i]   <= 31'd0;
+                    nbytes[i]  <= 37'd0;
+                    iv_hi[i]   <= 32'd0;
+                    version[i] <= 64'd0;
+                    tag[i]     <= 128'd0;
+                    h_top[i]   <= 128'd0;
+                    g_end[i]   <= 128'd0;
+                end else begin
+                    if (mine && define) begin
+                        base[i]    <= define_line;
+                        lines[i]   <= define_lines;
+                        nbytes[i]  <= define_nbytes;
+                        iv_hi[i]   <= define_iv_hi;
+                        version[i] <= 64'd0;
+                        h_top[i]   <= define_h_top;
+                        g_end[i]   <= define_g_end;
+                    end
+                    if (mine && bump) begin
+                        version[i] <= version[i] + 64'd1;
+                        tag[i]     <= 128'd0;
+                    end
+                    if (mine && seal)       tag[i]    <= seal_tag;
+                    if (mine && set_state)  state[i]  <= set_state_to;
+                    if (mine && set_result) result[i] <= set_result_to;
+                    if (wipe_keyed) begin
+                        tag[i]   <= 128'd0;
+                        h_top[i] <= 128'd0;
+                        g_end[i] <= 128'd0;
+                    end
+                end
+            end
+        end
+    endgenerate
+
+    // A line count on the width of a line address plus one.
+    function [LW:0] lines_wide;
+        input [30:0] value;
+        reg   [63:0] wide;
+        begin
+            wide       = {33'd0, value};
+            lines_wide = wide[LW:0];
+        end
+    endfunction
+
+    // At most one slot matches, so an OR of the matching numbers is an encoder.
+    function [SLOT_W-1:0] encode;
+        input [SLOTS-1:0] match;
+        integer           k;
+        begin
+            encode = {SLOT_W{1'b0}};
+            for (k = 0; k < SLOTS; k = k + 1)
+                if (match[k]) encode = encode | k[SLOT_W-1:0];
+        end
+    endfunction
+
+    wire [LW-1:0] rd_offset, wr_offset;
+
+    assign rd_hit    = |rd_match;
+    assign rd_slot   = encode(rd_match);
+    assign rd_open   = (state[rd_slot] == `TTEE_SLOT_READING) && !(lock && lock_slot == rd_slot);
+    assign rd_offset = rd_line - base[rd_slot];
+    assign rd_index  = rd_offset[29:0];
+    assign rd_lines  = lines[rd_slot];
+    assign rd_nbytes = nbytes[rd_slot];
+    assign rd_iv     = {iv_hi[rd_iv_slot], version[rd_iv_slot]};
+
+    assign wr_hit    = |wr_match;
+    assign wr_slot   = encode(wr_match);
+    assign wr_open   = (state[wr_slot] == `TTEE_SLOT_WRITING) && !(lock && lock_slot == wr_slot);
+    assign wr_offset = wr_line - base[wr_slot];
+    assign wr_index  = wr_offset[29:0];
+    assign wr_lines  = lines[wr_slot];
+    assign wr_nbytes = nbytes[wr_slot];
+    assign wr_iv     = {iv_hi[wr_iv_slot], version[wr_iv_slot]};
+
+    assign probe_overlap = |overlap;
+
+    assign cmd_state  = state[cmd_slot];
+    assign cmd_lines  = lines[cmd_slot];
+    assign cmd_nbytes = nbytes[cmd_slot];
+    assign cmd_iv     = {iv_hi[cmd_slot], version[cmd_slot]};
+    assign cmd_tag    = tag[cmd_slot];
+    assign cmd_h_top  = h_top[cmd_slot];
+    assign cmd_g_end  = g_end[cmd_slot];
+    assign cmd_busy   = rd_under_way[cmd_slot] || wr_under_way[cmd_slot];
+    assign any_busy   = |{rd_under_way, wr_under_way};
+
+    assign view_state   = state[view_slot];
+    assign view_result  = result[view_slot];
+    assign view_line    = base[view_slot];
+    assign view_nbytes  = nbytes[view_slot];
+    assign view_id      = iv_hi[view_slot][27:0];
+    assign view_version = version[view_slot];
+
+endmodule
+
+`resetall
