@@ -6,7 +6,7 @@ Each file is a list of testpoints::
     - id: MODEL-SEAL-001          # unique
       title: "what is shown"
       security: [A1, N1]          # optional: rows of the attack suite in docs/threat-model.md
-      sec_cm: [READ_POISON]       # optional: countermeasures that the tests prove
+      sec_cm: [LINE.WRITE_ONCE]   # optional: countermeasures that the tests prove
       tests:                      # at least one
         - tests/model/test_seal.py::test_roundtrip             # pytest, with or without the parameters
         - cocotb:tb.unit.crypto.test_aes.test_known_answers    # cocotb
@@ -27,7 +27,7 @@ COCOTB = "cocotb:"
 
 _ID = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)*-\d{3}")
 _SECURITY = re.compile(r"[A-Z]\d{1,2}")
-_SEC_CM = re.compile(r"[A-Z][A-Z0-9_]*")
+_SEC_CM = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z][A-Z0-9_]*)+")
 _KEYS = {"id", "title", "security", "sec_cm", "tests"}
 
 

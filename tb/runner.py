@@ -537,6 +537,7 @@ def lint_verilog(
     sources: Sequence[Path | str],
     parameters: Mapping[str, object] | None = None,
     includes: Sequence[Path | str] = (RTL / "include",),
+    defines: Mapping[str, object] | None = None,
 ) -> str:
     """Check a design with ``verilator --lint-only -Wall``.
 
@@ -547,6 +548,7 @@ def lint_verilog(
     command = ["verilator", "--lint-only", "-Wall", "--timescale", "/".join(TIMESCALE), "--top-module", toplevel]
     command += [f"-I{folder}" for folder in includes if Path(folder).is_dir()]
     command += [f"-G{name}={value}" for name, value in (parameters or {}).items()]
+    command += [f"-D{name}={value}" for name, value in (defines or {}).items()]
     result = subprocess.run(
         [*command, *map(str, sources)], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )

