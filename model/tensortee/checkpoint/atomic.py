@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Output that appears as a whole or not at all.
+
+Files are written without a name (`O_TMPFILE`) where the file system can do that: a process that dies, even by
+`kill -9`, leaves nothing behind, neither gigabytes of ciphertext nor plaintext whose tag was not yet checked. Elsewhere
+they carry a hidden temporary name beside the target, and the next run with the same target removes what a dead run
+left. Unless told otherwise, everything is on the disk before it gets its name, so that a power failure is no different.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from tensortee.checkpoint.errors import OutputError
+
+_MARK = ".tensortee-"
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+# Writing back begins while the rest is still being made, in pieces of this many bytes.
+_FLUSH_BYTES = 128 << 20
+
+
+def _temporary(target: Path) -> Path:
+    return target.parent / f".{target.name}{_MARK}{secrets.token_hex(8)}"
+
+
+def _lock(descriptor: int) -> bool:
+    """Mark a temporary as owned by this process; the mark goes when the process does. False if another one owns it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove the temporaries that a dead run for the same target left; those of a live run stay."""
+    for path in target.parent.glob(f".{_glob_escape(target.name)}{_MARK}*"):
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                if not _lock(descriptor):
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _glob_escape(name: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+class NewFile:
+    """A file under construction. It has no name of its own until it is published, and vanishes if it never is.
+
+    Args:
+        target: the path, or the directory to be, that it is made for; the file is made on the same file system.
+        durable: have it on the disk before it is published. Without, a crash of the program is still harmless, but
+            after a power failure the published file may be incomplete.
+
+    Raises:
+        OutputError: the directory of the target does not exist or cannot be written.
+    """
+
+    def __init__(self, target: Path, *, durable: bool = True) -> None:
+        self._durable = durable
+        self._path: Path | None = None
+        self._flusher: threading.Thread | None = None
+        self._unflushed = 0
+        self._guard = threading.Lock()
+        directory = target.parent
+        try:
+            self.descriptor = self._open_unnamed(directory)
+            if self.descriptor < 0:
+                self._path = _temporary(target)
+                self.descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+                _lock(self.descriptor)
+        except OSError as error:
+            raise OutputError(f"{directory}: no file can be made there: {error.strerror}") from None
+
+    @staticmethod
+    def _open_unnamed(directory: Path) -> int:
+        """Descriptor of a file without a name, or -1 where that does not exist."""
+        flag = getattr(os, "O_TMPFILE", None)
+        if flag is None or not Path("/proc/self/fd").is_dir():
+            return -1
+        try:
+            return os.open(directory, flag | os.O_RDWR, 0o666)
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT) and directory.is_dir():
+                return -1
+            raise
+
+    def written(self, nbytes: int) -> None:
+        """Note that `nbytes` more were written; every now and then this starts writing them back in the background."""
+        if not self._durable:
+            return
+        with self._guard:
+            self._unflushed += nbytes
+            if self._unflushed >= _FLUSH_BYTES and (self._flusher is None or not self._flusher.is_alive()):
+                self._unflushed = 0
+                self._flusher = threading.Thread(target=self._flush_quietly, name="write-back")
+                self._flusher.start()
+
+    def _flush_quietly(self) -> None:
+        with suppress(OSError):  # the flush before publishing meets the same error and reports it
+            os.fdatasync(self.descriptor)
+
+    def flush(self) -> None:
+        """Wait until the content is on the disk, if it is to be durable."""
+        if self._flusher is not None:
+            self._flusher.join()
+        if self._durable:
+            os.fsync(self.descriptor)
+
+    def link(self, path: Path) -> None:
+        """Give the file a name that does not exist yet.
+
+        Raises:
+            FileExistsError: it exists.
+        """
+        if self._path is not None:
+            os.link(self._path, path)
+            return
+        # Only linkat(2) follows the link in /proc, and Python calls it only if a directory descriptor is given.
+        here = os.open(".", os.O_RDONLY)
+        try:
+            os.link(f"/proc/self/fd/{self.descriptor}", path.absolute(), src_dir_fd=here, follow_symlinks=True)
+        finally:
+            os.close(here)
+
+    def close(self) -> None:
+        """Drop the file; only names it was published under stay."""
+        if self.descriptor < 0:
+            return
+        if self._flusher is not None:
+            self._flusher.join()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+        os.close(self.descriptor)
+        self.descriptor = -1
+
+    def __enter__(self) -> NewFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish_file(file: NewFile, target: Path, *, replace: bool) -> None:
+    """Give a finished file its name.
+
+    Raises:
+        OutputError: the target exists and `replace` is false, or it is a directory.
+    """
+    file.flush()
+    try:
+        if replace:
+            temporary = _temporary(target)
+            file.link(temporary)
+            try:
+                temporary.replace(target)
+            except BaseException:
+                temporary.unlink()
+                raise
+        else:
+            file.link(target)
+        _sync_directory(target.parent)
+    except FileExistsError:
+        raise OutputError(f"{target} exists already: choose another name, or allow it to be replaced") from None
+    except OSError as error:
+        raise OutputError(f"{target} cannot be put into place: {error.strerror}") from None
+
+
+def publish_directory(files: Mapping[str, NewFile], target: Path, *, replace: bool) -> None:
+    """Make a directory of finished files appear at once.
+
+    Args:
+        files: each file by its name in the directory.
+        target: the directory; it must not exist, or be empty, or be replaced.
+        replace: swap a directory that exists for the new one and remove the old one; the caller has made sure
+            that the old one holds nothing else than what may be removed.
+
+    Raises:
+        OutputError: the target exists and may not be replaced, or the file system cannot swap directories.
+    """
+    for file in files.values():
+        file.flush()
+    staging = _temporary(target)
+    descriptor = -1
+    try:
+        staging.mkdir()
+        descriptor = os.open(staging, os.O_RDONLY)
+        _lock(descriptor)
+        for name, file in files.items():
+            file.link(staging / name)
+        os.fsync(descriptor)
+        try:
+            staging.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            if not replace or error.errno == errno.ENOTDIR:
+                raise OutputError(f"{target} exists already: choose another name, or allow it to be replaced") from None
+            _exchange(staging, target)
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise OutputError(f"{target} cannot be put into place: {error.strerror}") from None
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _exchange(first: Path, second: Path) -> None:
+    """Swap two directories in one step, renameat2(2).
+
+    Raises:
+        OutputError: the system or the file system has no such step.
+    """
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    code = errno.ENOSYS
+    if function is not None:
+        if function(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0:
+            return
+        code = ctypes.get_errno()
+    raise OutputError(
+        f"{second} cannot be replaced in one step here ({os.strerror(code)}): remove it first, or choose another name"
+    )
