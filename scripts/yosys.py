@@ -7,9 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+# Not under /tmp, which the sandbox of the wheel replaces with a folder of its own.
+BUILD = Path(__file__).resolve().parent.parent / "build" / "synth"
+
+# A register array that is cleared as a whole cannot be a RAM, and is not meant to be one.
+MEMORY_AS_REGISTERS = "Warning: Replacing memory"
 
 
 class YosysError(Exception):
@@ -21,7 +26,7 @@ def run_yosys(script: str, log: Path, timeout_s: int = 1200) -> str:
 
     Args:
         script: commands, one per line. Paths in it are absolute.
-        log: file for the log.
+        log: file for the log, outside /tmp.
         timeout_s: limit in seconds.
 
     Raises:
@@ -62,8 +67,7 @@ def elaborate(top: str, sources: Sequence[Path], include: Path) -> str:
     Raises:
         YosysError: the design cannot be elaborated.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        script = read_commands(sources, include) + f"hierarchy -check -top {top}\nproc\ncheck\n"
-        text = run_yosys(script, Path(folder) / "elaborate.log")
+    script = read_commands(sources, include) + f"hierarchy -check -top {top}\nproc\ncheck\n"
+    text = run_yosys(script, BUILD / f"elaborate_{top}.log")
     warnings = re.findall(r"^(?:Warning: .*|.*Latch inferred .*)$", text, flags=re.MULTILINE)
-    return "\n".join(sorted(set(warnings)))
+    return "\n".join(sorted({text for text in warnings if not text.startswith(MEMORY_AS_REGISTERS)}))
