@@ -78,7 +78,9 @@ class QuantisedNetwork:
     def conv1(self, images: Int8) -> Int8:
         """Images int8 (n, 64) to activations int8 (n, 16, 8, 8)."""
         t = self.tensors
-        return convolve(images.reshape(-1, 1, 8, 8), t["conv1.weight"], t["conv1.bias"], t["conv1.multiplier"], stride=1)
+        return convolve(
+            images.reshape(-1, 1, 8, 8), t["conv1.weight"], t["conv1.bias"], t["conv1.multiplier"], stride=1
+        )
 
     def conv2(self, activations: Int8) -> Int8:
         """Activations int8 (n, 16, 8, 8) to int8 (n, 32, 4, 4)."""

@@ -195,7 +195,9 @@ def differences(new: Parameters, stored: Parameters) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Train, then write or check the weights file; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tb.app.train", description="Train and quantise the digits network.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tb.app.train", description="Train and quantise the digits network."
+    )
     parser.add_argument("-o", "--output", type=Path, default=WEIGHTS_FILE, help="weights file to write")
     parser.add_argument("--check", action="store_true", help="compare with the weights file instead of writing it")
     args = parser.parse_args(argv)
