@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attacks on tensors in DRAM, and mistakes of a scheduler, each judged by what the engine's registers and pins show.
 
-Every attack runs in a session of its own: fresh key, tensors written anew. Attacks on data first read the victim and see
-it verify, then tamper, then read it again, so that nothing but the tampering can be the cause of what follows.
+Every attack runs in a session of its own: fresh key, tensors written anew. Attacks on data first read the victim and
+see it verify, then tamper, then read it again, so that nothing but the tampering can be the cause of what follows.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tensortee.registers import EngineState, FaultCause, Opcode, Result, SlotState
+
 from tb.app.memory import ProtectedMemory, ProtectionError, Tensor, span_burst
 from tb.app.port import DECERR, LINE_BYTES, OKAY, SLVERR, Burst, read_burst, write_burst
 from tb.app.tiles import cut, stored_bytes
 from tb.memory import SparseMemory
-from tensortee.registers import EngineState, FaultCause, Opcode, Result, SlotState
 
 RESPONSES: Final = {OKAY: "OKAY", 1: "EXOKAY", SLVERR: "SLVERR", DECERR: "DECERR"}
 

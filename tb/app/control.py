@@ -8,12 +8,12 @@ from typing import Any
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge, SimTimeoutError, with_timeout
 from cocotb.utils import get_sim_time
+from tensortee.registers import EngineState, Opcode, Result
 
 from tb.app.port import CLOCK_PERIOD_NS
 from tb.axil import AxiLiteManager
 from tb.regmodel import RegisterModel
 from tb.signals import Signals
-from tensortee.registers import EngineState, Opcode, Result
 
 WAIT_CYCLES = 100_000
 RESET_CYCLES = 4

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from tensortee.registers import Opcode, Result, SlotState
+
 from tb.app.control import EngineControl
 from tb.app.port import OKAY, Burst, NpuPort, read_burst, write_burst
 from tb.app.tiles import Span, stored_bytes, tiled
-from tensortee.registers import Opcode, Result, SlotState
 
 
 class ProtectionError(Exception):
@@ -45,7 +46,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class SealedState:
-    """What the engine holds of a sealed tensor, read out of its table in the simulation: hex strings and the version."""
+    """What the engine holds of a sealed tensor, read out of its table in the simulation; IV and tag in hex."""
 
     tensor_id: int
     version: int

@@ -37,7 +37,7 @@ Int32 = NDArray[np.int32]
 
 
 def patches(images: NDArray[Any], stride: int) -> NDArray[Any]:
-    """Return the 3x3 patches of images (n, c, size, size), zero padded by one: (n, out, out, c * 9), out = size / stride."""
+    """Return the 3x3 patches of images (n, c, size, size), zero padded by one: (n, size/s, size/s, c * 9)."""
     count, channels, size, _ = images.shape
     padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))[:, :, ::stride, ::stride]
@@ -62,9 +62,9 @@ class QuantisedNetwork:
     """The network with all tensors in plain memory: the unprotected reference.
 
     Args:
-        tensors: ``conv1.weight`` int8 (16, 9), ``conv1.bias`` and ``conv1.multiplier`` int32 (16,), ``conv2.weight`` int8
-            (32, 144), ``conv2.bias`` and ``conv2.multiplier`` int32 (32,), ``fc.weight`` int8 (10, 512), ``fc.bias``
-            int32 (10,).
+        tensors: ``conv1.weight`` int8 (16, 9), ``conv1.bias`` and ``conv1.multiplier`` int32 (16,), ``conv2.weight``
+            int8 (32, 144), ``conv2.bias`` and ``conv2.multiplier`` int32 (32,), ``fc.weight`` int8 (10, 512),
+            ``fc.bias`` int32 (10,).
     """
 
     def __init__(self, tensors: Mapping[str, NDArray[Any]]) -> None:

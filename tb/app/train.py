@@ -2,9 +2,9 @@
 """Trains and quantises the convolutional network that the main job runs, on scikit-learn's digits.
 
 ``python -m tb.app.train`` trains in float64 NumPy with a fixed seed (some ten seconds), quantises to int8 and writes
-``tb/app/digits_cnn.safetensors``; ``--check`` compares a new training with that file instead. Training is deterministic;
-on a different processor the order of floating-point sums may move a weight by one step of its grid, which ``--check``
-allows.
+``tb/app/digits_cnn.safetensors``; ``--check`` compares a new training with that file instead. Training is
+deterministic; on a different processor the order of floating-point sums may move a weight by one step of its grid, which
+``--check`` allows.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _initial(rng: np.random.Generator) -> dict[str, Floats]:
 
 
 def _unpatch(gradient: Floats, channels: int, size: int, stride: int) -> Floats:
-    """Sum the gradients of 3x3 patches (n, size/stride, size/stride, channels * 9) back into (n, channels, size, size)."""
+    """Sum the gradients of 3x3 patches (n, size/s, size/s, channels * 9) back into (n, channels, size, size)."""
     out = size // stride
     blocks = gradient.reshape(-1, out, out, channels, 3, 3)
     image = np.zeros((len(blocks), channels, size + 2, size + 2))

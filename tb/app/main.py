@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``make sim``: a neural network, or the user's own tensors, in DRAM behind the Verilog engine.
+
+Builds the engine, runs the simulation, opens the DRAM image with a third-party AES-GCM, prints what happened. Leaves
+``build/sim/<simulator>/dram.bin`` and ``summary.json``. The exit code is 0 only if all tensors open, protection
+changed no result, and every attack was detected.
+
+Environment: ``SIM``, ``SEED``, ``WAVES``, ``TENSORS``; the options below override it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tb.app.image import check_image
+from tb.app.inference import BATCH
+from tb.app.job import JOB_VARIABLE, Job
+from tb.app.report import print_report, verdict
+from tb.app.user_tensors import TensorFileError, UserTensors, load_user_tensors
+from tb.runner import BUILD, SIMULATORS, SimulationError, rtl_sources, run_cocotb, seed_from_environment
+
+SLOTS = 16
+DATA_W = {"verilator": 512, "icarus": 128}
+IMAGES = {"verilator": 360, "icarus": 120}
+LINES_PER_SECOND = {"verilator": 5000, "icarus": 500}
+"""Lines that are written and read back per second of wall clock, roughly: for the estimate that is printed."""
+
+POLL_SECONDS = 0.2
+TIMEOUT_MARGIN = 10
+MIN_TIMEOUT_SECONDS = 900
+TABLE_SIGNALS = {"tensor_table": ("iv_hi", "version", "tag")}
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Return the options, their defaults taken from the environment."""
+    parser = argparse.ArgumentParser(prog="python -m tb.app.main", description="Run tensors through the engine.")
+    parser.add_argument("--sim", choices=SIMULATORS, default=os.environ.get("SIM") or "verilator", help="simulator")
+    parser.add_argument(
+        "--tensors", type=Path, default=os.environ.get("TENSORS") or None, help="a .safetensors file of your own"
+    )
+    parser.add_argument("--images", type=int, help=f"test images, a multiple of {BATCH}")
+    parser.add_argument("--output", type=Path, help="folder for dram.bin and summary.json")
+    options = parser.parse_args(argv)
+    if options.sim not in SIMULATORS:
+        parser.error(f"SIM={options.sim} is not a simulator. Use one of: {', '.join(SIMULATORS)}")
+    most = IMAGES["verilator"]
+    if options.images is None:
+        options.images = IMAGES[options.sim]
+    if not 0 < options.images <= most or options.images % BATCH:
+        parser.error(f"--images {options.images}: use a multiple of {BATCH} up to {most}")
+    return options
+
+
+def announce(console: Console, job: Job, user: UserTensors | None) -> float:
+    """Say what will run; returns the estimated wall clock time in seconds, without the build."""
+    console.print(f"Engine on {job.simulator}, {job.data_w} bit data bus, SEED={job.seed}")
+    if user is None:
+        share = "the whole test set" if job.images == IMAGES["verilator"] else "a part of the test set, for speed"
+        console.print(f"Digits network, {job.images} test images ({share})")
+        return 0.0
+    for name in user.empty:
+        console.print(f"{name}: has no elements, so there is nothing to protect; left out", markup=False)
+    seconds = user.nbytes / 64 / LINES_PER_SECOND[job.simulator]
+    console.print(
+        f"{len(user.contents)} tensors, {user.nbytes} bytes from {job.tensors}: about {seconds:.0f} s after the build, "
+        f"{-(-len(user.contents) // job.slots)} group(s) of up to {job.slots} slots",
+        markup=False,
+    )
+    return seconds
+
+
+@contextmanager
+def shown_progress(console: Console, job: Job) -> Iterator[None]:
+    """Show how far the simulation is while the body runs."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    stop = threading.Event()
+    with Progress(*columns, console=console, transient=True) as progress:
+        tasks: dict[str, TaskID] = {"build": progress.add_task("build and reset", total=None)}
+
+        def poll() -> None:
+            while not stop.wait(POLL_SECONDS):
+                state = job.read_progress()
+                if state is None:
+                    continue
+                if state["stage"] not in tasks:
+                    for task in tasks.values():
+                        progress.update(task, visible=False)
+                    tasks[state["stage"]] = progress.add_task(state["stage"])
+                progress.update(tasks[state["stage"]], completed=state["done"], total=state["total"])
+
+        thread = threading.Thread(target=poll, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def simulate(job: Job, estimate: float) -> Path:
+    """Build and run; returns the folder of the run. Raises ``SimulationError``."""
+    job_file = Path(job.output) / "job.json"
+    job.save(job_file)
+    runs = run_cocotb(
+        toplevel="tensortee_engine",
+        sources=rtl_sources(),
+        module="tb.app.simulation",
+        parameters={"DATA_W": job.data_w, "SLOTS": job.slots},
+        sim=job.simulator,
+        seed=job.seed,
+        fast=True,
+        public=TABLE_SIGNALS,
+        coverage=False,
+        extra_env={JOB_VARIABLE: str(job_file)},
+        timeout_s=max(MIN_TIMEOUT_SECONDS, int(TIMEOUT_MARGIN * estimate)),
+    )
+    return runs[0].run_dir
+
+
+def conclude(console: Console, job: Job) -> int:
+    """Check the image, print the report and the verdict; returns the exit code."""
+    summary = json.loads(job.summary_file.read_text())
+    image = job.image_file.read_bytes()
+    problems = check_image(image, job.summary_file)
+    forged = bytearray(image)
+    forged[summary["tensors"][0]["base"]] ^= 1
+    forgery_found = len(check_image(bytes(forged), job.summary_file)) > len(problems)
+    print_report(console, summary)
+    opened = len(summary["tensors"]) - len(problems)
+    console.print(f"DRAM image: PyCryptodome's AES-GCM opens {opened} of {len(summary['tensors'])} tensors")
+    console.print(f"Written: {job.image_file}, {job.summary_file}", soft_wrap=True, markup=False)
+    if not summary["attacks"]:
+        console.print("No two tensors of 65 bytes to 1 MiB: the attacks were left out")
+    reasons = verdict(summary, problems, forgery_found)
+    for reason in reasons:
+        console.print(f"FAILED: {reason}", style="bold red", markup=False)
+    if not reasons:
+        console.print("PASSED", style="bold green")
+    return 1 if reasons else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the main job; returns the exit code: 0 passed, 1 something was not protected, 2 it could not run."""
+    options = parse(argv)
+    console = Console()
+    start = time.monotonic()
+    try:
+        user = load_user_tensors(options.tensors) if options.tensors else None
+        output = (options.output or BUILD / "sim" / options.sim).resolve()
+        output.mkdir(parents=True, exist_ok=True)
+        job = Job(
+            simulator=options.sim,
+            seed=seed_from_environment(),
+            data_w=DATA_W[options.sim],
+            slots=SLOTS,
+            images=0 if user else options.images,
+            tensors=str(options.tensors.resolve()) if user else "",
+            output=str(output),
+        )
+        for stale in (job.image_file, job.summary_file, job.progress_file):
+            stale.unlink(missing_ok=True)
+        estimate = announce(console, job, user)
+        with shown_progress(console, job):
+            run_dir = simulate(job, estimate)
+        code = conclude(console, job)
+        if (trace := run_dir / "dump.fst").exists():
+            console.print(f"Trace: {trace}", soft_wrap=True, markup=False)
+    except (SimulationError, TensorFileError) as error:
+        print(f"sim: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("sim: interrupted", file=sys.stderr)
+        return 130
+    console.print(f"{time.monotonic() - start:.0f} s")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
