@@ -189,7 +189,7 @@ module line_hash #(
     assign out_slot      = s5_side[SIDE_W-1:2];
     assign out_line_last = s5_side[0];
 
-    wire _unused_side = &{1'b0, s5_side[1]};
+    wire _unused_wide = &{1'b0, s5_side[1], tbl_addr, in_t};
 
 endmodule
 

@@ -127,7 +127,8 @@ module read_path #(
     localparam LSH   = 6 - LB;                // log2(BPL)
     localparam TW    = $clog2(TXNS);
     localparam FW    = 4 + ADDR_W + 1 + SLOT_W;
-    localparam [2:0] SIZE_FULL = LB[2:0];
+    localparam [2:0]  SIZE_FULL  = LB[2:0];
+    localparam [12:0] BEAT_BYTES = BYTES[12:0];
 
     localparam [1:0] OKAY = 2'd0, SLVERR = 2'd2, DECERR = 2'd3;
     localparam [1:0] BURST_INCR = 2'd1, BURST_WRAP = 2'd2;
@@ -282,7 +283,7 @@ module read_path #(
     // ------------------------------------------------------------------------------------
     // Context of each burst
     // ------------------------------------------------------------------------------------
-    reg               refused [0:TXNS-1];
+    reg  [TXNS-1:0]   refused;
     reg  [1:0]        error   [0:TXNS-1];   // response of a refused burst
     reg  [SLOT_W-1:0] slot    [0:TXNS-1];
     reg  [ADDR_W-1:0] addr    [0:TXNS-1];   // as asked, for the fault log
@@ -397,7 +398,7 @@ module read_path #(
     assign ks_pop_txn = at;
 
     wire        r_error = (r_resp != OKAY) && (r_resp != 2'd1);
-    wire [LB:0] r_bytes = (bytes[at] >= BYTES) ? BYTES[LB:0] : bytes[at][LB:0];
+    wire [LB:0] r_bytes = (bytes[at] >= BEAT_BYTES) ? BYTES[LB:0] : bytes[at][LB:0];
 
     function [DATA_W-1:0] byte_mask;
         input [LB:0] n;
@@ -449,7 +450,7 @@ module read_path #(
             b_id    <= r_id;
             b_wrap  <= wrap[at];
             b_tail  <= tail[at];
-            b_keep  <= keep[at] && (t[at] < BPL);
+            b_keep  <= keep[at] && (t[at] < BPL[7:0]);
             b_last  <= r_last;
             b_beat  <= beat[at];
             b_bytes <= r_bytes;
@@ -623,7 +624,7 @@ module read_path #(
                 beat[at]  <= beat[at] + 1'b1;
                 t[at]     <= t[at] + 8'd1;
                 bytes[at] <= (bytes[at] == 13'd4096) ? 13'd4096 :
-                             (bytes[at] >= BYTES) ? bytes[at] - BYTES[12:0] : 13'd0;
+                             (bytes[at] >= BEAT_BYTES) ? bytes[at] - BEAT_BYTES : 13'd0;
                 if (r_error) begin
                     if (wrap[at]) wrap_failed <= 1'b1;
                     else          failed[at]  <= 1'b1;
@@ -691,7 +692,7 @@ module read_path #(
         .out_info     ({fault_cause, fault_addr, fault_slot_hit, fault_slot})
     );
 
-    wire _unused = &{1'b0, unused_ready, part_beats_less[8], end_less[15:12], extent[15:12]};
+    wire _unused = &{1'b0, unused_ready, part_beats_less[8], part_beat0, end_less, extent, box_base, box_last};
 
 endmodule
 

@@ -193,10 +193,10 @@ module tensor_table #(
     // A line count on the width of a line address plus one.
     function [LW:0] lines_wide;
         input [30:0] value;
-        reg   [63:0] wide;
+        integer      k;
         begin
-            wide       = {33'd0, value};
-            lines_wide = wide[LW:0];
+            for (k = 0; k <= LW; k = k + 1)
+                lines_wide[k] = (k < 31) ? value[k % 31] : 1'b0;
         end
     endfunction
 
@@ -211,12 +211,12 @@ module tensor_table #(
         end
     endfunction
 
-    wire [LW-1:0] rd_offset, wr_offset;
+    wire [63:0] rd_offset = {{64-LW{1'b0}}, rd_line - base[rd_slot]};
+    wire [63:0] wr_offset = {{64-LW{1'b0}}, wr_line - base[wr_slot]};
 
     assign rd_hit    = |rd_match;
     assign rd_slot   = encode(rd_match);
     assign rd_open   = (state[rd_slot] == `TTEE_SLOT_READING) && !(lock && lock_slot == rd_slot);
-    assign rd_offset = rd_line - base[rd_slot];
     assign rd_index  = rd_offset[29:0];
     assign rd_lines  = lines[rd_slot];
     assign rd_nbytes = nbytes[rd_slot];
@@ -225,7 +225,6 @@ module tensor_table #(
     assign wr_hit    = |wr_match;
     assign wr_slot   = encode(wr_match);
     assign wr_open   = (state[wr_slot] == `TTEE_SLOT_WRITING) && !(lock && lock_slot == wr_slot);
-    assign wr_offset = wr_line - base[wr_slot];
     assign wr_index  = wr_offset[29:0];
     assign wr_lines  = lines[wr_slot];
     assign wr_nbytes = nbytes[wr_slot];
@@ -249,6 +248,8 @@ module tensor_table #(
     assign view_nbytes  = nbytes[view_slot];
     assign view_id      = iv_hi[view_slot][27:0];
     assign view_version = version[view_slot];
+
+    wire _unused = &{1'b0, rd_offset[63:30], wr_offset[63:30]};
 
 endmodule
 

@@ -10,7 +10,8 @@
 // Reads and writes add in the same cycle without conflict: a slot is open for one direction
 // only. Nothing is added while `enable` is low.
 //
-// clear       zeroes the set of clear_slot; clear_all all sets (and wins).
+// clear       zeroes the set of clear_slot, clear_all all sets; clear_keyed zeroes hash and cov of
+//             all sets (they depend on the key) and leaves the counts readable.
 // sel_*       combinational view of one set, for the command unit.
 // Latency     1 cycle.
 
@@ -44,6 +45,7 @@ module verifier #(
     input  wire              clear,
     input  wire [SLOT_W-1:0] clear_slot,
     input  wire              clear_all,
+    input  wire              clear_keyed,
 
     input  wire [SLOT_W-1:0] sel_slot,
     output wire [127:0]      sel_hash,
@@ -80,6 +82,9 @@ module verifier #(
                     cov[i]   <= 128'd0;
                     count[i] <= 32'd0;
                     error[i] <= 1'b0;
+                end else if (clear_keyed) begin
+                    hash[i] <= 128'd0;
+                    cov[i]  <= 128'd0;
                 end else if (enable) begin
                     if (rd_here || wr_here) begin
                         hash[i] <= hash[i] ^ (rd_here ? rd_add : 128'd0) ^ (wr_here ? wr_add : 128'd0);

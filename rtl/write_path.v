@@ -137,7 +137,8 @@ module write_path #(
     localparam LSH   = 6 - LB;                // log2(BPL)
     localparam TW    = $clog2(TXNS);
     localparam FW    = 4 + ADDR_W + 1 + SLOT_W;
-    localparam [2:0] SIZE_FULL = LB[2:0];
+    localparam [2:0]  SIZE_FULL  = LB[2:0];
+    localparam [12:0] BEAT_BYTES = BYTES[12:0];
 
     localparam [1:0] OKAY = 2'd0, SLVERR = 2'd2, DECERR = 2'd3;
     localparam [1:0] BURST_INCR = 2'd1;
@@ -204,6 +205,7 @@ module write_path #(
     reg  [12:0]       aw_bytes;            // bytes of the tensor from here on, 4096 = many
     reg               aw_counted;          // in tt_inc
     reg               aw_hit;
+    reg               undo_wait;           // a refused burst is still counted
 
     wire          txn_ok, m_aw_in_ready, aw_fault_ready;
     wire [TW-1:0] new_txn;
@@ -215,7 +217,8 @@ module write_path #(
     assign tt_inc   = wm_valid && wm_ready;
 
     wire grant = (aw_fsm == GRANT) && txn_ok && m_aw_in_ready && (!pw_valid || pw_ready);
-    wire deny  = (aw_fsm == DENY) && txn_ok && aw_fault_ready;
+    wire deny_may = (aw_fsm == DENY) && txn_ok && !(aw_counted && undo_wait);
+    wire deny  = deny_may && aw_fault_ready;
     wire undo  = deny && aw_counted;
     assign aw_pop = grant || deny;
 
@@ -284,7 +287,7 @@ module write_path #(
     // ------------------------------------------------------------------------------------
     // Context of each burst
     // ------------------------------------------------------------------------------------
-    reg               refused [0:TXNS-1];
+    reg  [TXNS-1:0]   refused;
     reg  [1:0]        error   [0:TXNS-1];   // response of a refused burst, or of a dropped line
     reg  [SLOT_W-1:0] slot    [0:TXNS-1];
     reg  [ADDR_W-1:0] addr    [0:TXNS-1];
@@ -331,7 +334,7 @@ module write_path #(
     assign ks_pop     = take;
     assign ks_pop_txn = w_at;
 
-    wire [LB:0] w_bytes = (bytes[w_at] >= BYTES) ? BYTES[LB:0] : bytes[w_at][LB:0];
+    wire [LB:0] w_bytes = (bytes[w_at] >= BEAT_BYTES) ? BYTES[LB:0] : bytes[w_at][LB:0];
 
     function [BYTES-1:0] strobes;           // of the first n bytes
         input [LB:0] n;
@@ -579,9 +582,8 @@ module write_path #(
     assign mem_error      = r_take && r_error;
     assign mem_error_slot = slot[at];
 
-    // A burst leaves the count with its response, or when the write map refused it. The second
-    // waits for the first: both are rare enough.
-    reg               undo_wait;
+    // A burst leaves the count with its response, or when the write map refused it; the second
+    // waits for the first.
     reg  [SLOT_W-1:0] undo_slot;
     assign tt_dec      = r_take || undo_wait;
     assign tt_dec_slot = r_take ? slot[at] : undo_slot;
@@ -626,7 +628,7 @@ module write_path #(
                 left[w_at]  <= left[w_at] - 9'd1;
                 t[w_at]     <= t[w_at] + 8'd1;
                 bytes[w_at] <= (bytes[w_at] == 13'd4096) ? 13'd4096 :
-                               (bytes[w_at] >= BYTES) ? bytes[w_at] - BYTES[12:0] : 13'd0;
+                               (bytes[w_at] >= BEAT_BYTES) ? bytes[w_at] - BEAT_BYTES : 13'd0;
                 if (w_last) begin
                     taking[w_at] <= 1'b0;
                     w_at         <= w_at + 1'b1;
@@ -670,7 +672,7 @@ module write_path #(
         .later0_valid (r_mine && r_error),
         .later0_ready (b_fault_ready),
         .later0_info  ({`TTEE_CAUSE_MEM_WRITE, addr[at], 1'b1, slot[at]}),
-        .later1_valid ((aw_fsm == DENY) && txn_ok),
+        .later1_valid (deny_may),
         .later1_ready (aw_fault_ready),
         .later1_info  ({denial, aw_addr, aw_hit, aw_slot}),
         .out_valid    (fault),

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// engine_ctrl: state of the engine as a whole, and the erasure of its secrets.
+//
+//   WIPE --erased, no burst under way--> NO_KEY --key--> SETUP --installed--> READY
+//   any --zeroize or reset--> WIPE          READY --fatal_set--> FATAL --zeroize--> WIPE
+//
+// engine_ready is high in READY only; everything that could release data hangs on it.
+// Zeroize and fatal_set clear keys and all that is derived from them: registers in the next
+// cycle (ku_zeroize, wipe_all, wipe_keyed), tables and keystream buffers word by word.
+// The buffers are swept after the AES lanes have run empty.
+// Duration    registers 1 cycle; keystream buffers 32 + KS_WORDS cycles; tables see key_unit.
+//
+// SEC_CM: KEY.WIPE - zeroize, a fatal error and reset erase keys and everything derived from them.
+// SEC_CM: FATAL.STICKY - FATAL ends only with zeroize or reset.
+
+`resetall
+`default_nettype none
+`include "tensortee_regs.vh"
+
+module engine_ctrl #(
+    parameter KS_WORDS = 256  // words of the larger keystream buffer, power of two
+) (
+    input  wire                        clk,
+    input  wire                        rst,
+
+    input  wire                        zeroize,
+    input  wire                        fatal_set,
+
+    input  wire                        ku_no_key,
+    input  wire                        ku_ready,
+    input  wire                        any_busy,
+
+    output reg  [2:0]                  state,
+    output wire                        engine_ready,
+    output wire                        key_enable,   // a key may be offered to the key unit
+    output wire                        ku_zeroize,
+    output wire                        wipe_all,
+    output wire                        wipe_keyed,
+    output wire                        ks_wipe,
+    output wire [$clog2(KS_WORDS)-1:0] ks_wipe_addr
+);
+
+    localparam AW          = $clog2(KS_WORDS);
+    localparam FLUSH       = 32;            // cycles until the AES lanes are empty, with room to spare
+    localparam [31:0] LAST = FLUSH + KS_WORDS - 1;
+
+    reg          wiping, fatal, sweeping;
+    reg  [15:0]  sweep;
+    wire [15:0]  sweep_addr = sweep - FLUSH[15:0];
+
+    assign ku_zeroize   = zeroize || fatal_set;
+    assign wipe_all     = zeroize;
+    assign wipe_keyed   = fatal_set;
+    assign ks_wipe      = sweeping && (sweep >= FLUSH);
+    assign ks_wipe_addr = sweep_addr[AW-1:0];
+
+    always @(posedge clk) begin
+        if (rst) begin
+            wiping   <= 1'b1;
+            fatal    <= 1'b0;
+            sweeping <= 1'b1;
+            sweep    <= 16'd0;
+        end else if (zeroize || fatal_set) begin
+            wiping   <= zeroize || wiping;
+            fatal    <= !zeroize;
+            sweeping <= 1'b1;
+            sweep    <= 16'd0;
+        end else begin
+            if (sweeping) begin
+                sweep    <= sweep + 16'd1;
+                sweeping <= (sweep != LAST[15:0]);
+            end
+            if (wiping && !sweeping && ku_no_key && !any_busy) wiping <= 1'b0;
+        end
+    end
+
+    always @* begin
+        if      (wiping)    state = `TTEE_STATE_WIPE;
+        else if (fatal)     state = `TTEE_STATE_FATAL;
+        else if (ku_ready)  state = `TTEE_STATE_READY;
+        else if (ku_no_key) state = `TTEE_STATE_NO_KEY;
+        else                state = `TTEE_STATE_SETUP;
+    end
+
+    assign engine_ready = (state == `TTEE_STATE_READY);
+    assign key_enable   = (state == `TTEE_STATE_NO_KEY);
+
+    wire _unused = &{1'b0, sweep_addr};
+
+endmodule
+
+`resetall
