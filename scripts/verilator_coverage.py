@@ -2,7 +2,7 @@
 r"""Read the coverage data that Verilator's simulations leave (``SystemC::Coverage-3``).
 
 A line ``C '<key><value>...' <count>`` is one point of one instance; a key starts with ``\x01`` and a value with
-``\x02``. Used here: ``f`` file, ``l`` line, ``n`` column, ``t`` type (line, branch, toggle), ``o`` what of it, ``S`` the
+``\x02``. Used here: ``f`` file, ``l`` line, ``n`` column, ``t`` type (line, branch, toggle), ``o`` what of it, ``S``
 source lines that a line or branch point stands for. Points of the same place in the source are added up over
 instances, parameters and runs.
 """
@@ -59,13 +59,13 @@ def read(path: Path, folder: Path) -> Counter[Point]:
         CoverageError: the file is not coverage data of Verilator.
     """
     counts: Counter[Point] = Counter()
-    prefix = f"\x01f\x02{folder}/"
+    file_field = f"\x01f\x02{folder}/"
     with path.open() as lines:
         if next(lines, "").rstrip() != _HEADER:
             raise CoverageError(f"{path} is not coverage data of Verilator")
         for line in lines:
             match = _POINT.match(line)
-            if match is None or not match.group(1).startswith(prefix):
+            if match is None or file_field not in match.group(1):
                 continue
             fields = dict(item.split("\x02", 1) for item in match.group(1).split("\x01")[1:])
             point = Point(
