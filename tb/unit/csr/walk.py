@@ -37,7 +37,7 @@ def reference() -> tuple[RegNode, ...]:
 
 
 def _mask(field: FieldNode) -> int:
-    return ((1 << field.width) - 1) << field.lsb
+    return ((1 << int(field.width)) - 1) << int(field.lsb)
 
 
 def _fields_mask(reg: RegNode, select: Callable[[FieldNode], bool]) -> int:
