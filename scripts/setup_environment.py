@@ -163,8 +163,9 @@ def install_packages() -> None:
 
 def make_venv() -> None:
     """Create the virtual environment and install the pinned packages into it."""
-    current = (VENV / "pyvenv.cfg").exists() and PYTHON.exists()
-    if not current or first_version([str(PYTHON), "--version"], r"(\d+)\.(\d+)") != sys.version_info[:2]:
+    pip_program = VENV / "bin" / "pip"
+    usable = PYTHON.exists() and pip_program.exists() and str(VENV) in pip_program.read_text()  # else: moved or broken
+    if not usable or first_version([str(PYTHON), "--version"], r"(\d+)\.(\d+)") != sys.version_info[:2]:
         say(f"virtual environment .venv with Python {sys.version.split()[0]}")
         run([sys.executable, "-m", "venv", "--clear", VENV], "python3 -m venv")
     say(f"packages of {LOCK.name}")
