@@ -23,14 +23,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from tb.app.engine import SLOTS, run_on_engine
 from tb.app.image import check_image
 from tb.app.inference import BATCH
 from tb.app.job import JOB_VARIABLE, Job
 from tb.app.report import print_report, verdict
 from tb.app.user_tensors import TensorFileError, UserTensors, load_user_tensors
-from tb.runner import BUILD, SIMULATORS, SimulationError, rtl_sources, run_cocotb, seed_from_environment
+from tb.runner import BUILD, SIMULATORS, SimulationError, seed_from_environment
 
-SLOTS = 16
 DATA_W = {"verilator": 512, "icarus": 128}
 IMAGES = {"verilator": 360, "icarus": 120}
 LINES_PER_SECOND = {"verilator": 5000, "icarus": 500}
@@ -39,7 +39,6 @@ LINES_PER_SECOND = {"verilator": 5000, "icarus": 500}
 POLL_SECONDS = 0.2
 TIMEOUT_MARGIN = 10
 MIN_TIMEOUT_SECONDS = 900
-TABLE_SIGNALS = {"tensor_table": ("iv_hi", "version", "tag")}
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -112,20 +111,15 @@ def simulate(job: Job, estimate: float) -> Path:
     """Build and run; returns the folder of the run. Raises ``SimulationError``."""
     job_file = Path(job.output) / "job.json"
     job.save(job_file)
-    runs = run_cocotb(
-        toplevel="tensortee_engine",
-        sources=rtl_sources(),
-        module="tb.app.simulation",
-        parameters={"DATA_W": job.data_w, "SLOTS": job.slots},
-        sim=job.simulator,
+    run = run_on_engine(
+        "tb.app.simulation",
+        job.simulator,
+        job.data_w,
         seed=job.seed,
-        fast=True,
-        public=TABLE_SIGNALS,
-        coverage=False,
         extra_env={JOB_VARIABLE: str(job_file)},
         timeout_s=max(MIN_TIMEOUT_SECONDS, int(TIMEOUT_MARGIN * estimate)),
     )
-    return runs[0].run_dir
+    return run.run_dir
 
 
 def conclude(console: Console, job: Job) -> int:

@@ -145,8 +145,8 @@ class ProtectedMemory:
             raise ProtectionError(
                 f"{tensor.name}: the registers of slot {tensor.slot} do not show what its table holds"
             )
-        # AES blocks are held with the first byte of the NIST byte string in bits [7:0].
-        return SealedState(shown[0], shown[1], iv.to_bytes(12, "big").hex(), tag.to_bytes(16, "little").hex())
+        # The table holds the tag in NIST order: its first byte is in bits [127:120].
+        return SealedState(shown[0], shown[1], iv.to_bytes(12, "big").hex(), tag.to_bytes(16, "big").hex())
 
 
 def assemble(tensor: Tensor, bursts: Sequence[Burst]) -> bytes:

@@ -102,8 +102,9 @@ class NpuPort:
     """AXI4 manager on ``s_axi_*`` of ``dut`` that is always ready and never idle while it has something to send.
 
     Signals are driven after the rising edge and sampled in ``ReadOnly``, so that what is sampled is what the next
-    rising edge sees, on every simulator. Bursts of one direction are issued in the order given, with IDs in rotation; several
-    are outstanding at a time, as many as the design takes. Write data is offered independently of the write address.
+    rising edge sees, on every simulator. Bursts of one direction are issued in the order given, with IDs in rotation;
+    several are outstanding at a time, as many as the design takes. Write data is offered independently of the write
+    address.
 
     Args:
         dut: cocotb handle of a design with ``clk`` and ``s_axi_*``.

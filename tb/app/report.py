@@ -11,22 +11,25 @@ from rich.table import Table
 from tb.app.tiles import stored_bytes
 
 
+SHOWN_DIGITS = 12
+
+
 def tensor_table(summary: dict[str, Any]) -> Table:
     """Return the table of sealed tensors."""
     table = Table(title="Tensors in DRAM", title_justify="left")
-    table.add_column("name")
+    table.add_column("name", overflow="fold")
     for column in ("base", "bytes", "lines", "tensor_id", "version"):
         table.add_column(column, justify="right")
-    table.add_column("tag on chip", no_wrap=True)
+    table.add_column("tag on chip")
     for tensor in summary["tensors"]:
         table.add_row(
             tensor["name"],
             f"{tensor['base']:#x}",
             str(tensor["nbytes"]),
             str(stored_bytes(tensor["nbytes"]) // 64),
-            f"{tensor['tensor_id']:#09x}",
+            f"{tensor['tensor_id']:#x}",
             str(tensor["version"]),
-            tensor["tag"],
+            f"{tensor['tag'][:SHOWN_DIGITS]}..",
         )
     return table
 

@@ -3,8 +3,8 @@
 
 ``python -m tb.app.train`` trains in float64 NumPy with a fixed seed (some ten seconds), quantises to int8 and writes
 ``tb/app/digits_cnn.safetensors``; ``--check`` compares a new training with that file instead. Training is
-deterministic; on a different processor the order of floating-point sums may move a weight by one step of its grid, which
-``--check`` allows.
+deterministic; on a different processor the order of floating-point sums may move a weight by one step of its grid,
+which ``--check`` allows.
 """
 
 from __future__ import annotations

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures the engine in clock cycles: throughput, added latency, scattered reads, cost of commands.
+
+Every figure comes from a session in which all data verified, so that it is the speed of correct work. The DRAM model
+answers a read 40 cycles after its address was taken and then delivers a beat in every cycle.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import cocotb
+from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge, ValueChange
+from tensortee.registers import EngineState, Opcode, Result
+
+from tb.app.control import EngineControl, cycle_now
+from tb.app.memory import ProtectedMemory, Tensor, assemble, span_burst
+from tb.app.port import LINE_BYTES, PAGE_BYTES, NpuPort, Traffic, write_burst
+from tb.app.tiles import cut
+from tb.dram import Dram, DramTiming
+from tb.signals import Signals
+
+OUTPUT_VARIABLE = "TENSORTEE_BENCH_OUTPUT"
+DRAM_LATENCY = 40
+IDS = 4
+STREAM_BYTES = 32 * PAGE_BYTES
+SCATTERED_LINES = 256
+ISOLATED_READS = 8
+REST_CYCLES = 200
+SEED = 1
+
+
+class CommandClock:
+    """Measures commands from the cycle in which the write of CMD is offered to the cycle in which irq rises."""
+
+    def __init__(self, dut: Any, control: EngineControl) -> None:
+        self._dut = dut
+        self._control = control
+        self.cycles: dict[str, int] = {}
+
+    async def command(self, opcode: Opcode, slot: int) -> None:
+        """Carry out a command and note what it took; raises ``AssertionError`` unless its result is OK."""
+        watcher = cocotb.start_soon(self._watch(opcode.name.lower()))
+        result = await self._control.command(opcode, slot)
+        await watcher
+        assert result == Result.OK, f"{opcode.name}: {result.name}"
+
+    async def define(self, tensor: Tensor) -> None:
+        """Define a tensor and note what that took."""
+        await self._control.registers.write64("CMD_BASE", tensor.base)
+        await self._control.registers.write64("CMD_NBYTES", tensor.nbytes)
+        await self.command(Opcode.DEFINE, tensor.slot)
+
+    async def _watch(self, name: str) -> None:
+        await RisingEdge(self._dut.s_axil_awvalid)
+        start = cycle_now()
+        await RisingEdge(self._dut.irq)
+        self.cycles[name] = cycle_now() - start
+
+
+class MemoryLatency:
+    """Watches ``m_axi``: cycles from each read address to its first beat, one burst at a time."""
+
+    def __init__(self, dut: Any) -> None:
+        self._clock = dut.clk
+        self._bus = Signals(dut, "m_axi")
+        self.measured: list[int] = []
+
+    async def run(self) -> None:
+        """Watch for ever; start it with ``cocotb.start_soon``."""
+        get = self._bus.get
+        start = None
+        while True:
+            await RisingEdge(self._clock)
+            await ReadOnly()
+            if start is not None and get("rvalid") and get("rready"):
+                self.measured.append(cycle_now() - start)
+                start = None
+            if get("arvalid") and get("arready"):
+                start = cycle_now()
+
+
+class EngineBench:
+    """One engine, measured.
+
+    Args:
+        dut: cocotb handle of ``tensortee_engine``.
+    """
+
+    def __init__(self, dut: Any) -> None:
+        self._dut = dut
+        self._rng = Random(SEED)
+        self.control = EngineControl(dut)
+        self.port = NpuPort(dut, IDS)
+        self.dram = Dram(dut, timing=DramTiming(read_latency=DRAM_LATENCY), lines_only=True)
+        self.memory = ProtectedMemory(dut, self.control, self.port, self._rng)
+        self.commands = CommandClock(dut, self.control)
+        self.source = Tensor("source", 0, 0, STREAM_BYTES)
+        self.sink = Tensor("sink", 1, STREAM_BYTES, STREAM_BYTES)
+        self.table = Tensor("table", 2, 2 * STREAM_BYTES, (SCATTERED_LINES + ISOLATED_READS) * LINE_BYTES)
+        self.contents = {tensor: self._rng.randbytes(tensor.nbytes) for tensor in (self.source, self.sink, self.table)}
+
+    async def set_up(self) -> int:
+        """Reset, install the key, define and fill the tensors that are read; returns the cycles of the key set-up."""
+        self.dram.start()
+        await self.control.start()
+        watcher = cocotb.start_soon(self._key_setup())
+        await self.control.install_key(self._rng.randbytes(self.control.key_bytes))
+        cycles = await watcher
+        for tensor in (self.source, self.sink, self.table):
+            await self.commands.define(tensor)
+        await self.memory.step([], {tensor: self.contents[tensor] for tensor in (self.source, self.table)})
+        return cycles
+
+    async def _key_setup(self) -> int:
+        """Cycles from the key's handshake to state READY."""
+        await RisingEdge(self._dut.key_valid)
+        start = cycle_now()
+        assert int(self._dut.key_ready.value) == 1, "the key is not taken at once"
+        while int(self._dut.engine_state.value) != EngineState.READY:
+            await ValueChange(self._dut.engine_state)
+        return cycle_now() - start
+
+    async def stream(self) -> tuple[float, float]:
+        """Read one tensor and write another at the same time in bursts of 4 KiB; returns beats per cycle of both.
+
+        Counted from the first to the last beat of the direction, with as many bursts outstanding as the engine takes.
+        """
+        data = self.contents[self.sink]
+        reads = [span_burst(self.source, span) for span in cut(self.source.base, STREAM_BYTES, PAGE_BYTES)]
+        writes = [
+            write_burst(self.sink.base + offset, data[offset : offset + length])
+            for offset, length in cut(self.sink.base, STREAM_BYTES, PAGE_BYTES)
+        ]
+        await self.commands.command(Opcode.OPEN_READ, self.source.slot)
+        await self.commands.command(Opcode.OPEN_WRITE, self.sink.slot)
+        self.port.reads, self.port.writes = Traffic(), Traffic()
+        await self.port.transfer(reads + writes)
+        rates = self.port.reads.beats_per_cycle, self.port.writes.beats_per_cycle
+        await self.commands.command(Opcode.CLOSE_READ, self.source.slot)
+        await self.commands.command(Opcode.CLOSE_WRITE, self.sink.slot)
+        assert assemble(self.source, reads) == self.contents[self.source], "the stream was read wrong"
+        assert await self.memory.read(self.sink) == data, "the stream was written wrong"
+        return rates
+
+    async def line_reads(self) -> tuple[int, float]:
+        """Read single lines, first alone, then all others in random order without a pause.
+
+        Returns:
+            The largest number of cycles by which an isolated read takes longer, from its address to its first beat, on
+            the NPU's side of the engine than on the memory's; and the lines per cycle of the others, from the first to
+            the last line that arrives.
+        """
+        spans = cut(self.table.base, self.table.nbytes, LINE_BYTES)
+        self._rng.shuffle(spans)
+        bursts = [span_burst(self.table, span) for span in spans]
+        isolated, scattered = bursts[:ISOLATED_READS], bursts[ISOLATED_READS:]
+        await self.commands.command(Opcode.OPEN_READ, self.table.slot)
+        watcher = MemoryLatency(self._dut)
+        task = cocotb.start_soon(watcher.run())
+        for burst in isolated:
+            await self.port.transfer([burst])
+            await ClockCycles(self._dut.clk, REST_CYCLES)
+        task.cancel()
+        await self.port.transfer(scattered)
+        await self.commands.command(Opcode.CLOSE_READ, self.table.slot)
+        assert assemble(self.table, bursts) == self.contents[self.table], "the lines were read wrong"
+        assert watcher.measured == [DRAM_LATENCY] * ISOLATED_READS, f"latency of the memory: {watcher.measured}"
+        added = max(burst.first_beat_cycle - burst.address_cycle - DRAM_LATENCY for burst in isolated)
+        done = sorted(burst.done_cycle for burst in scattered)
+        return added, (len(done) - 1) / (done[-1] - done[0])
+
+
+@cocotb.test()
+async def measure(dut: Any) -> None:
+    """Measure and write the figures to the file that the environment names."""
+    bench = EngineBench(dut)
+    key_cycles = await bench.set_up()
+    read_rate, write_rate = await bench.stream()
+    added, scattered = await bench.line_reads()
+    figures = {
+        "read_beats_per_cycle": round(read_rate, 4),
+        "write_beats_per_cycle": round(write_rate, 4),
+        "added_read_latency_cycles": added,
+        "scattered_lines_per_cycle": round(scattered, 4),
+        "command_cycles": {"key": key_cycles, **bench.commands.cycles},
+    }
+    Path(os.environ[OUTPUT_VARIABLE]).write_text(json.dumps(figures, indent=1) + "\n")
