@@ -210,6 +210,13 @@ class Dram:
         """End all error areas."""
         self._errors.clear()
 
+    def error_response(self, addr: int, nbytes: int, access: Access) -> int:
+        """Return the response to an access: OKAY, or that of the first error area it touches."""
+        for area in self._errors:
+            if area.first < addr + nbytes and addr <= area.last and area.access in (access, "both"):
+                return area.response
+        return OKAY
+
     # Serving ----------------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
@@ -322,7 +329,7 @@ class Dram:
                 bus.put(name, 0)
             return
         addr = burst.beat_address(burst.done) & -self._bytes
-        response = self._error(addr, self._bytes, "read")
+        response = self.error_response(addr, self._bytes, "read")
         data = int.from_bytes(self.memory.read(addr, self._bytes), "little")
         last = burst.done == burst.beats - 1
         bus.put("rvalid", 1)
@@ -403,7 +410,7 @@ class Dram:
             if last != expected:
                 raise AssertionError(f"WLAST is {int(last)} on beat {burst.done} of {burst.beats} at {burst.addr:#x}")
             addr = burst.beat_address(burst.done) & -self._bytes
-            response = self._error(addr, self._bytes, "write")
+            response = self.error_response(addr, self._bytes, "write")
             if response == OKAY:
                 self._store(addr, data, strobe)
             else:
@@ -433,9 +440,3 @@ class Dram:
         if cycles < 1:
             raise ValueError(f"a latency of {cycles} cycles is below 1")
         return cycles
-
-    def _error(self, addr: int, nbytes: int, access: Access) -> int:
-        for area in self._errors:
-            if area.first < addr + nbytes and addr <= area.last and area.access in (access, "both"):
-                return area.response
-        return OKAY

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verdict of the bench: front door (bus, commands, interrupts) and back door (DRAM image opened by a third party).
+
+The verdict starts undecided: a test in which a kind of check that it announced never happened fails, and so does one
+that ends with bursts under way or write beats that no write explains.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from pyuvm import uvm_scoreboard
+from tensortee.registers import Result, SlotState
+
+from tb.dram import Dram
+from tb.env.backdoor import Backdoor, open_message
+from tb.env.bench_error import BenchError
+from tb.env.bursts import OKAY, SLVERR, Burst
+from tb.env.control_agent import Command
+from tb.env.pad_check import PadCheck
+from tb.env.predictor import Predictor
+from tb.memory import LINE_BYTES, SparseMemory
+
+SHOWN_ERRORS = 12
+
+
+class Scoreboard(uvm_scoreboard):
+    """Compares what the monitors saw with what the predictor says and with the DRAM image."""
+
+    def __init__(self, name: str, parent: Any, *, predictor: Predictor, dram: Dram, backdoor: Backdoor) -> None:
+        super().__init__(name, parent)
+        self.predictor = predictor
+        self.dram = dram
+        self.backdoor = backdoor
+        self.errors: list[str] = []
+        self.checked: Counter[str] = Counter()
+        self.required: set[str] = {"command", "read beat", "write burst", "third-party open", "keystream block"}
+        """Kinds of checks that must have happened by the end of the test."""
+        self.plaintext = SparseMemory()
+        """What the NPU wrote, from the bus, independent of the model."""
+        self.key: bytes | None = None
+        self.tampered: set[int] = set()
+        """Slots whose ciphertext in DRAM the test changed."""
+        self._bus_bytes = predictor.bus_bytes
+        self._pads = PadCheck(self._bus_bytes)
+
+    def error(self, text: str) -> None:
+        """Note a difference; the test fails in the check phase, so that all differences are seen."""
+        self.errors.append(text)
+        self.logger.error(text)
+
+    # Front door -------------------------------------------------------------------------------------------------------
+
+    def key_installed(self, key: bytes) -> None:
+        """Note the key under which the tensors are sealed from now on."""
+        self.key = key
+        self._pads.new_key()
+
+    def forget_traffic(self) -> None:
+        """The engine was reset: what was under way will not finish."""
+        self._pads.observe(self.dram.write_log)
+        self._pads.forget_traffic()
+
+    def burst_done(self, burst: Burst) -> None:
+        """Compare a finished burst with its prediction."""
+        expected = burst.note.get("expected")
+        if burst.note.get("interrupted"):
+            self._interrupted(burst)
+            return
+        what = f"{'write' if burst.write else 'read'} of {burst.beats} x {1 << burst.size} bytes at {burst.addr:#x}"
+        if expected is None:
+            self.error(f"the {what} was not predicted")
+            return
+        if burst.write:
+            self.checked["write burst"] += 1
+            if burst.responses != expected.responses:
+                self.error(f"{what}: response {burst.responses}, expected {expected.responses} ({expected.cause!r})")
+            self._write_reached_memory(burst, what)
+            return
+        self.checked["read burst"] += 1
+        if burst.responses != expected.responses:
+            self.error(f"{what}: responses {burst.responses}, expected {expected.responses} ({expected.cause!r})")
+        for number, (data, wanted) in enumerate(zip(burst.data, expected.data, strict=True)):
+            self.checked["read beat"] += 1
+            # On lanes that a narrow beat does not use the engine may drive anything that is not secret: not compared.
+            _, lane, count = burst.lanes(number, self._bus_bytes)
+            mask = ((1 << (8 * count)) - 1) << (8 * lane)
+            if (data ^ wanted) & mask:
+                self.error(f"{what}: beat {number} read data {data & mask:#x}, expected {wanted & mask:#x}")
+
+    def _interrupted(self, burst: Burst) -> None:
+        """A burst that ZEROIZE caught: as predicted, or an error without data. What was written is lost anyway."""
+        self.checked["interrupted burst"] += 1
+        if any(response not in (OKAY, SLVERR) for response in burst.responses):
+            self.error(f"the burst at {burst.addr:#x} that ZEROIZE caught was answered {burst.responses}")
+        if burst.write:
+            self._pads.observe(self.dram.write_log)
+            for number in range(burst.beats):
+                self._pads.drop(burst.beat_address(number))
+            return
+        expected = burst.note["expected"]
+        for data, wanted, response in zip(burst.data, expected.data, burst.responses, strict=True):
+            if data != (wanted if response == OKAY else 0):
+                self.error(f"the read at {burst.addr:#x} that ZEROIZE caught returned {data:#x} with {response}")
+
+    def _write_reached_memory(self, burst: Burst, what: str) -> None:
+        expected = burst.note["expected"]
+        self._pads.observe(self.dram.write_log)
+        if not expected.forwarded:
+            return
+        for number in range(burst.beats):
+            addr = burst.beat_address(number)
+            word = burst.data[number].to_bytes(self._bus_bytes, "little")[: max(0, expected.end - addr)]
+            try:
+                beat = self._pads.match(addr, word)
+            except BenchError as failure:
+                self.error(f"{what}: {failure}")
+                return
+            if beat.strobe:
+                self.plaintext.poke(addr, word)
+        self.checked["keystream block"] = self._pads.checked
+
+    def command_done(self, command: Command) -> None:
+        """Compare the result of a command, and open what it sealed."""
+        wanted = self.predictor.command_done(command)
+        self.checked["command"] += 1
+        if command.result != wanted:
+            self.error(
+                f"command {command.opcode} on slot {command.slot}: {Result(command.result)!r}, expected {wanted!r}"
+            )
+        if wanted == Result.OK and command.slot < self.backdoor.slots:
+            view = self.backdoor.slot(command.slot)
+            if view.state in (SlotState.SEALED, SlotState.VERIFIED):
+                self.open_slot(command.slot)
+
+    def compare_alerts(self, recoverable: int, fatal: bool) -> None:
+        """Compare the number of alert_recov pulses and the level of alert_fatal."""
+        wanted, wanted_fatal = self.predictor.alerts()
+        self.checked["alert"] += 1
+        if (recoverable, fatal) != (wanted, wanted_fatal):
+            self.error(f"alerts: recoverable {recoverable}, fatal {fatal}; expected {wanted}, {wanted_fatal}")
+
+    def compare_registers(self, words: dict[str, int]) -> None:
+        """Compare register words, read from the engine, with those of the model."""
+        for name, word in words.items():
+            wanted = self.predictor.register(name)
+            self.checked["register"] += 1
+            if word != wanted:
+                self.error(f"register {name} is {word:#010x}, expected {wanted:#010x}")
+
+    # Back door --------------------------------------------------------------------------------------------------------
+
+    def open_slot(self, slot: int) -> None:
+        """Open the DRAM image of a sealed tensor with pycryptodome, with the IV and the tag that the RTL holds."""
+        if self.key is None:
+            self.error(f"slot {slot} is sealed without a key")
+            return
+        view = self.backdoor.slot(slot)
+        image = self.dram.memory.peek(view.base, view.lines * LINE_BYTES)
+        opened = open_message(self.key, view.iv, image[: view.nbytes], view.tag)
+        self.checked["third-party open"] += 1
+        where = f"slot {slot} ({view.nbytes} bytes at {view.base:#x}, iv {view.iv.hex()})"
+        if slot in self.tampered:
+            if opened is not None:
+                self.error(f"{where}: DRAM was tampered with, yet the third-party library accepts the tag")
+            return
+        if opened is None:
+            self.error(f"{where}: the third-party library refuses the tag {view.tag.hex()} that the RTL holds")
+        elif opened != self.plaintext.peek(view.base, view.nbytes):
+            self.error(f"{where}: the third-party library opens it to other data than the NPU wrote")
+        if any(image[view.nbytes :]):
+            self.error(f"{where}: bytes behind the end are not zero in DRAM")
+
+    def check_image(self) -> None:
+        """Open every sealed tensor and compare slots and DRAM image with the golden model."""
+        for slot in range(self.backdoor.slots):
+            view = self.backdoor.slot(slot)
+            if view.state in (SlotState.SEALED, SlotState.VERIFIED, SlotState.READING) and any(view.tag):
+                self.open_slot(slot)
+            self.checked["slot"] += 1
+            for difference in self.predictor.compare_slot(slot, view):
+                self.error(f"slot {slot}: {difference}")
+            if view.state != SlotState.EMPTY:
+                size = view.lines * LINE_BYTES
+                if self.dram.memory.peek(view.base, size) != self.predictor.memory.peek(view.base, size):
+                    self.error(f"slot {slot}: the DRAM image differs from that of the golden model")
+
+    # Verdict ----------------------------------------------------------------------------------------------------------
+
+    def check_phase(self) -> None:
+        """Fail on any error, on missing checks and on what is left over."""
+        self._pads.observe(self.dram.write_log)
+        for addr in self._pads.left_over():
+            self.error(f"a write beat to {addr:#x} on the memory bus belongs to no finished write of the NPU")
+        for kind in sorted(self.required):
+            if not self.checked[kind]:
+                self.error(f"nothing was checked: {kind}")
+        if self.errors:
+            shown = "\n  ".join(self.errors[:SHOWN_ERRORS])
+            raise BenchError(f"{len(self.errors)} differences:\n  {shown}")
+
+    def report_phase(self) -> None:
+        """Print what was checked."""
+        self.logger.info("checked: " + ", ".join(f"{count} x {kind}" for kind, count in sorted(self.checked.items())))
