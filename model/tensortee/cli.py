@@ -59,6 +59,10 @@ Threads = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")]
+NoSync = Annotated[
+    bool,
+    typer.Option("--no-sync", help="Do not wait for the disk: safe when the program dies, not when the machine does."),
+]
 ExpectId = Annotated[
     str | None, typer.Option(help="Refuse any other checkpoint than the one with this id (printed by seal).")
 ]
@@ -174,6 +178,7 @@ def seal(
     key_file: KeyFile = None,
     threads: Threads = None,
     force: Force = False,
+    no_sync: NoSync = False,
     as_json: Json = False,
 ) -> None:
     """Seal a checkpoint. The output appears complete or not at all."""
@@ -183,7 +188,13 @@ def seal(
             "sealing",
             as_json,
             lambda progress: seal_checkpoint(
-                source, output, key, threads=threads, replace_existing=force, progress=progress
+                source,
+                output,
+                key,
+                threads=threads,
+                replace_existing=force,
+                durable=not no_sync,
+                progress=progress,
             ),
         )
         if as_json:
@@ -201,6 +212,7 @@ def unseal(
     expect_id: ExpectId = None,
     threads: Threads = None,
     force: Force = False,
+    no_sync: NoSync = False,
     as_json: Json = False,
 ) -> None:
     """Open a sealed checkpoint, bit for bit as it was. Nothing comes out unless all of it is authentic."""
@@ -216,6 +228,7 @@ def unseal(
                 expected_id=expect_id,
                 threads=threads,
                 replace_existing=force,
+                durable=not no_sync,
                 progress=progress,
             ),
         )

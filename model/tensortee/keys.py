@@ -16,7 +16,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-KEY_LENGTHS = (16, 32)
+from tensortee.format import KEY_LENGTHS
+
 KEY_ENVIRONMENT_VARIABLE = "TENSORTEE_KEY"
 _MAX_KEY_FILE_BYTES = 128
 _HEX_DIGITS = frozenset(string.hexdigits.encode("ascii"))

@@ -7,6 +7,7 @@ from tensortee.checkpoint.errors import (
     FormatError,
     OutputError,
     SourceError,
+    UnexpectedCheckpointError,
     WrongKeyError,
 )
 from tensortee.checkpoint.opening import (
@@ -31,6 +32,7 @@ __all__ = [
     "SealReport",
     "SourceError",
     "TensorInfo",
+    "UnexpectedCheckpointError",
     "UnsealReport",
     "VerifyReport",
     "WrongKeyError",

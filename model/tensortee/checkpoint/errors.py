@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from tensortee.errors import IntegrityError
+from tensortee.errors import IntegrityError, RollbackError, TensorTeeError
 
 
-class CheckpointError(Exception):
+class CheckpointError(TensorTeeError):
     """Anything that keeps a checkpoint from being sealed, opened or verified."""
 
 
@@ -28,3 +28,7 @@ class CheckpointIntegrityError(CheckpointError, IntegrityError):
 
 class WrongKeyError(CheckpointIntegrityError):
     """The key is not the one the checkpoint was sealed with."""
+
+
+class UnexpectedCheckpointError(CheckpointIntegrityError, RollbackError):
+    """The checkpoint is authentic but not the expected one, such as an older one put back in its place."""

@@ -15,14 +15,12 @@ import struct
 from dataclasses import dataclass
 
 from tensortee.checkpoint.errors import CheckpointIntegrityError, FormatError
-from tensortee.keys import KEY_LENGTHS
+from tensortee.format import KEY_LENGTHS, LINE_BYTES
 
 MANIFEST_NAME = "checkpoint.ttee"
 FORMAT_VERSION = 1
 SALT_BYTES = 32
-TAG_BYTES = 16
 TABLE_IV = bytes(12)
-ALIGNMENT = 64
 MANIFEST_HEADER_BYTES = 128
 DATA_HEADER_BYTES = 4096
 # A table is read into memory as a whole; a thousand times the largest published checkpoint fits.
@@ -41,8 +39,8 @@ def data_file_name(index: int) -> str:
 
 
 def align(offset: int) -> int:
-    """The next multiple of 64 at or after `offset`."""
-    return -(-offset // ALIGNMENT) * ALIGNMENT
+    """The next line border at or after `offset`."""
+    return -(-offset // LINE_BYTES) * LINE_BYTES
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,23 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import GCM
+
 from tensortee.checkpoint.atomic import NewFile, publish_directory, publish_file, remove_leftovers
 from tensortee.checkpoint.batches import CHUNK_BYTES, Batch, StoppedError, make_batches, run_batches
-from tensortee.checkpoint.errors import CheckpointIntegrityError, FormatError, OutputError, WrongKeyError
+from tensortee.checkpoint.errors import (
+    CheckpointIntegrityError,
+    FormatError,
+    OutputError,
+    UnexpectedCheckpointError,
+    WrongKeyError,
+)
 from tensortee.checkpoint.layout import (
-    ALIGNMENT,
     DATA_HEADER_BYTES,
     MANIFEST_HEADER_BYTES,
     MANIFEST_NAME,
     MAX_TABLE_BYTES,
-    TAG_BYTES,
     ManifestHeader,
+    align,
     data_file_name,
     explain_data_header,
 )
@@ -36,7 +42,7 @@ from tensortee.checkpoint.source import parse_header
 from tensortee.checkpoint.table import ShardTable, Table, TensorRecord, decode_table, open_table
 from tensortee.checkpoint.text import printable
 from tensortee.checkpoint.transfer import read_at, write_at
-from tensortee.format import tensor_iv
+from tensortee.format import LINE_BYTES, TAG_BYTES, tensor_iv
 from tensortee.keys import CheckpointKeys, derive_checkpoint_keys
 
 
@@ -187,7 +193,7 @@ def _open_manifest(manifest: _Manifest, key: bytes, expected_id: str | None) -> 
         raise WrongKeyError(f"{name} was sealed with another key, or its header is damaged")
     plaintext = open_table(manifest.content, keys.table, str(name))
     if expected_id is not None and not hmac.compare_digest(manifest.checkpoint_id, expected_id.lower()):
-        raise CheckpointIntegrityError(
+        raise UnexpectedCheckpointError(
             f"{manifest.path} is authentic but not the expected checkpoint: its id is {manifest.checkpoint_id}"
         )
     try:
@@ -279,8 +285,8 @@ class _Opener:
         self._sink = sink
         self._meter = meter
         self._stop = stop
-        self._sealed = memoryview(bytearray(CHUNK_BYTES + ALIGNMENT))
-        self._plain = memoryview(bytearray(CHUNK_BYTES + ALIGNMENT))
+        self._sealed = memoryview(bytearray(CHUNK_BYTES + LINE_BYTES))
+        self._plain = memoryview(bytearray(CHUNK_BYTES + LINE_BYTES))
 
     def __call__(self, batch: Batch) -> None:
         if batch.sealed_bytes > CHUNK_BYTES:
@@ -331,7 +337,7 @@ class _Opener:
             nbytes = record.entry.nbytes
             start = record.offset - batch.sealed_offset
             end = start + nbytes
-            padding = self._sealed[end : min(present, -(-end // ALIGNMENT) * ALIGNMENT)]
+            padding = self._sealed[end : min(present, align(end))]
             self._check_padding(batch, padding, record)
             # The library wants the tag behind the ciphertext: it goes there for the call, in place of what follows.
             following = bytes(self._sealed[end : end + TAG_BYTES])

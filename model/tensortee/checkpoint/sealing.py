@@ -17,14 +17,13 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import GCM
+
 from tensortee.checkpoint.atomic import NewFile, publish_directory, remove_leftovers
 from tensortee.checkpoint.batches import CHUNK_BYTES, Batch, StoppedError, make_batches, run_batches
 from tensortee.checkpoint.errors import OutputError, SourceError
 from tensortee.checkpoint.layout import (
-    ALIGNMENT,
     MANIFEST_NAME,
     SALT_BYTES,
-    TAG_BYTES,
     ManifestHeader,
     align,
     data_file_name,
@@ -34,7 +33,7 @@ from tensortee.checkpoint.source import Shard, Source, read_source
 from tensortee.checkpoint.table import ShardTable, Table, TensorRecord, encode_table, place, seal_table
 from tensortee.checkpoint.text import printable
 from tensortee.checkpoint.transfer import read_at, write_at
-from tensortee.format import MAX_TENSOR_BYTES, MAX_TENSOR_ID, tensor_iv
+from tensortee.format import LINE_BYTES, MAX_ID_COUNTER, MAX_TENSOR_BYTES, TAG_BYTES, tensor_iv
 from tensortee.keys import derive_checkpoint_keys
 
 Progress = Callable[[int, int], None]
@@ -102,7 +101,7 @@ class _Sealer:
         self._meter = meter
         self._stop = stop
         self._plain = memoryview(bytearray(CHUNK_BYTES))
-        self._sealed = memoryview(bytearray(CHUNK_BYTES + ALIGNMENT))
+        self._sealed = memoryview(bytearray(CHUNK_BYTES + LINE_BYTES))
 
     def __call__(self, batch: Batch) -> None:
         if batch.sealed_bytes > CHUNK_BYTES:
@@ -167,18 +166,18 @@ class _Sealer:
 
 def _place_all(source: Source) -> list[ShardTable]:
     placed: list[ShardTable] = []
-    next_id = 0
+    counter = 1
     for shard in source.shards:
-        if next_id + len(shard.tensors) > MAX_TENSOR_ID + 1:
-            raise SourceError(f"more than {MAX_TENSOR_ID + 1} tensors in one checkpoint")
+        if counter + len(shard.tensors) - 1 > MAX_ID_COUNTER:
+            raise SourceError(f"more than {MAX_ID_COUNTER} tensors in one checkpoint")
         for entry in shard.tensors:
             if entry.nbytes > MAX_TENSOR_BYTES:
                 raise SourceError(
                     f"tensor {printable(entry.name)} has {entry.nbytes} bytes, more than one AES-GCM message can hold "
                     f"({MAX_TENSOR_BYTES}): split it"
                 )
-        placed.append(place(shard.path.name, shard.header, shard.tensors, next_id))
-        next_id += len(shard.tensors)
+        placed.append(place(shard.path.name, shard.header, shard.tensors, counter))
+        counter += len(shard.tensors)
     return placed
 
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
+
 from tensortee.checkpoint.errors import SourceError
 from tensortee.checkpoint.text import printable
 

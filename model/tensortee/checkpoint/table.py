@@ -16,20 +16,22 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from tensortee.checkpoint.errors import CheckpointIntegrityError
 from tensortee.checkpoint.layout import (
     DATA_HEADER_BYTES,
     MANIFEST_HEADER_BYTES,
     MAX_TABLE_BYTES,
     TABLE_IV,
-    TAG_BYTES,
     ManifestHeader,
     align,
 )
 from tensortee.checkpoint.source import TensorEntry, is_plain_name, parse_header
+from tensortee.format import TAG_BYTES, make_tensor_id
 
-# Each sealed checkpoint has its own key, so every tensor in it is sealed once, as the first version.
+# Each sealed checkpoint has its own key, so every tensor in it is sealed once, as the first version, by one owner.
 CHECKPOINT_VERSION = 1
+_OWNER = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,12 @@ class Table:
     index: bytes
 
 
-def place(name: str, header: bytes, entries: Sequence[TensorEntry], first_id: int) -> ShardTable:
+def place(name: str, header: bytes, entries: Sequence[TensorEntry], first_counter: int) -> ShardTable:
     """Give each tensor its id and the next free multiple of 64 in the data file; the tags are still empty."""
     records = []
     offset = DATA_HEADER_BYTES
-    for tensor_id, entry in enumerate(entries, first_id):
+    for counter, entry in enumerate(entries, first_counter):
+        tensor_id = make_tensor_id(_OWNER, counter)
         records.append(TensorRecord(entry, tensor_id, CHECKPOINT_VERSION, offset, b""))
         offset = align(offset + entry.nbytes)
     return ShardTable(name, header, tuple(records))
@@ -124,10 +127,10 @@ def encode_table(table: Table) -> bytes:
     return json.dumps({"shards": shards, "index": index}, separators=(",", ":")).encode("ascii")
 
 
-def _decode_shard(content: dict[str, Any], first_id: int) -> ShardTable:
+def _decode_shard(content: dict[str, Any], first_counter: int) -> ShardTable:
     header = base64.b64decode(content["header"], validate=True)
     entries, _ = parse_header(header)
-    placed = place(content["name"], header, entries, first_id)
+    placed = place(content["name"], header, entries, first_counter)
     if len(content["tensors"]) != len(entries):
         raise ValueError("a tensor is missing")
     records = []
@@ -157,15 +160,15 @@ def decode_table(plaintext: bytes) -> Table:
     try:
         content = json.loads(plaintext)
         shards: list[ShardTable] = []
-        next_id = 0
+        counter = 1
         for item in content["shards"]:
-            shards.append(_decode_shard(item, next_id))
-            next_id += len(shards[-1].records)
+            shards.append(_decode_shard(item, counter))
+            counter += len(shards[-1].records)
         index = content["index"]
         names = [shard.name for shard in shards] + ([index["name"]] if index else [])
         if len(set(names)) != len(names) or not all(is_plain_name(name) for name in names) or not shards:
             raise ValueError("file names are not distinct plain names")
-        if len({record.entry.name for shard in shards for record in shard.records}) != next_id:
+        if len({record.entry.name for shard in shards for record in shard.records}) != counter - 1:
             raise ValueError("a tensor name occurs twice")
         return Table(
             tuple(shards),
