@@ -28,8 +28,8 @@
 //             2 (and 3): g^op_e. op_done is a pulse; op_p holds the result until the next
 //             operation is taken and is zero before the first and during each.
 // Erasure     every register is zero in the cycle after rst or zeroize; the tables are zero, and
-//             no_key rises, 321 + 256/LANES cycles after it.
-// Latency     key taken to ready: 2841 (LANES 1), 2329 (2), 2073 (4) cycles, + 3 with KEY_W
+//             no_key rises, 322 + 256/LANES cycles after the last cycle of rst or zeroize.
+// Latency     key taken to ready: 2840 (LANES 1), 2328 (2), 2072 (4) cycles, + 3 with KEY_W
 //             256, + the lane's delay from aes_req_valid to aes_rsp_valid.
 //             op taken to op_done: 5 cycles for a product, 4 b + 1 for an exponent of b bits, 2 for
 //             the exponent zero.

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Unit benches of the cryptographic blocks."""
