@@ -163,6 +163,44 @@ async def test_channel_order_and_back_pressure(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=MAX_CYCLES * PERIOD_NS, timeout_unit="ns")
+async def test_requests_behind_a_stalled_response(dut: Any) -> None:
+    """The next read and write are taken while a response waits, and are done and answered after it, each once."""
+    await Bench.start(dut)
+    reads = [
+        (REGISTERS["ID"].address, 0x54544545, OKAY),
+        (REGISTERS["VERSION"].address, 0x00010001, OKAY),
+        (0x01C, 0, SLVERR),
+    ]
+    writes = [(REGISTERS["CMD_BASE_LO"].address, 1, OKAY), (0x01C, 2, SLVERR), (REGISTERS["SLOT_SEL"].address, 3, OKAY)]
+    taken = {"aw": 0, "w": 0, "ar": 0}
+    written: list[int] = []
+    read: list[tuple[int, int]] = []
+    dut.s_axil_wstrb.value = 0xF
+    for cycle in range(60):
+        # Responses are taken in every tenth cycle only.
+        dut.s_axil_bready.value = dut.s_axil_rready.value = int(cycle % 10 == 9)
+        for channel, total in (("aw", len(writes)), ("w", len(writes)), ("ar", len(reads))):
+            getattr(dut, f"s_axil_{channel}valid").value = int(taken[channel] < total)
+        dut.s_axil_awaddr.value = writes[min(taken["aw"], 2)][0]
+        dut.s_axil_wdata.value = writes[min(taken["w"], 2)][1]
+        dut.s_axil_araddr.value = reads[min(taken["ar"], 2)][0]
+        await ReadOnly()
+        for channel in taken:
+            valid, ready = getattr(dut, f"s_axil_{channel}valid"), getattr(dut, f"s_axil_{channel}ready")
+            taken[channel] += int(valid.value == 1 and ready.value == 1)
+        if cycle == 8:
+            assert taken == {"aw": 2, "w": 2, "ar": 2}, "one request waits behind the stalled response"
+        if dut.s_axil_bvalid.value == 1 and dut.s_axil_bready.value == 1:
+            written.append(int(dut.s_axil_bresp.value))
+        if dut.s_axil_rvalid.value == 1 and dut.s_axil_rready.value == 1:
+            read.append((int(dut.s_axil_rdata.value), int(dut.s_axil_rresp.value)))
+        await RisingEdge(dut.clk)
+    assert written == [resp for _, _, resp in writes]
+    assert read == [(data, resp) for _, data, resp in reads]
+    assert (int(dut.cmd_base.value), int(dut.slot_sel.value)) == (1, 3)
+
+
+@cocotb.test(timeout_time=MAX_CYCLES * PERIOD_NS, timeout_unit="ns")
 async def test_latency_and_throughput(dut: Any) -> None:
     """B and R two cycles after the request; one write and one read in two cycles."""
     await Bench.start(dut)
@@ -308,9 +346,11 @@ async def test_event_wins_over_clear(dut: Any) -> None:
     # AW and W are taken in cycle 0, so the write is done in cycle 1.
     for register, data in (("INTR_STATE", 0xF), ("FAULT_STATUS", 1 << 31)):
         for cycle in range(5):
-            await regs.write("INTR_STATE", **{field.name: 1 for field in interrupt_fields()})
             await regs.write("FAULT_STATUS", VALID=1)
-            assert await regs.read_word("INTR_STATE") == await regs.read_word("FAULT_COUNT") == 0
+            await bench.raise_read_fault()
+            await regs.write("INTR_STATE", **{field.name: 1 for field in interrupt_fields()})
+            assert await regs.read_word("INTR_STATE") == 0
+            assert await regs.read_word("FAULT_COUNT") == 1
             task = cocotb.start_soon(bench.bus.write(REGISTERS[register].address, data))
             if cycle:
                 await ClockCycles(dut.clk, cycle)
@@ -319,9 +359,12 @@ async def test_event_wins_over_clear(dut: Any) -> None:
             kept = cycle >= 1
             if register == "INTR_STATE":
                 assert await regs.read_word("INTR_STATE") == (0xF if kept else 0), f"event in cycle {cycle}"
-                assert await regs.read_word("FAULT_COUNT") == 2
+                assert await regs.read_word("FAULT_COUNT") == 3
             else:
-                assert await regs.get("FAULT_STATUS.VALID") == kept, f"fault in cycle {cycle}"
+                log = await regs.read("FAULT_STATUS")
+                assert log["VALID"] == kept, f"fault in cycle {cycle}"
+                assert log["CAUSE"] == FaultCause.NONE, "the fault before the clear is still there"
+                assert await regs.read64("FAULT_ADDR") == 0
                 assert await regs.read_word("FAULT_COUNT") == (2 if kept else 0), f"fault in cycle {cycle}"
 
 
