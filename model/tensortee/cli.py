@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
+
 from tensortee.checkpoint import (
     CheckpointError,
     CheckpointInfo,
@@ -101,7 +102,7 @@ def _reporting(as_json: bool) -> Iterator[None]:
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror or error}", type(error).__name__, EXIT_USAGE, as_json)
     except KeyboardInterrupt:
-        _fail("interrupted; nothing was written", "Interrupted", EXIT_INTERRUPTED, as_json)
+        _fail("interrupted; no partial output is left", "Interrupted", EXIT_INTERRUPTED, as_json)
     finally:
         signal.signal(signal.SIGTERM, previous)
 

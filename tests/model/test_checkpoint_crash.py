@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import resource
@@ -10,6 +11,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tensortee.checkpoint import (
@@ -169,6 +171,56 @@ def test_no_atomic_exchange_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         seal_checkpoint(source, tmp_path / "out", TEST_KEY_128, replace_existing=True)
     assert (tmp_path / "out" / "checkpoint.ttee").read_bytes() == before
     assert not _leftovers(tmp_path)
+
+
+def test_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAT and the like: neither files without a name nor second names."""
+
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(NewFile, "_open_unnamed", staticmethod(lambda _directory: -1))
+    monkeypatch.setattr(os, "link", refuse)
+    source = write_model(tmp_path / "m.safetensors", TENSORS)
+    seal_checkpoint(source, tmp_path / "out", TEST_KEY_128)
+    unseal_checkpoint(tmp_path / "out", tmp_path / "opened", TEST_KEY_128)
+    assert (tmp_path / "opened").read_bytes() == source.read_bytes()
+    unseal_checkpoint(tmp_path / "out", tmp_path / "opened", TEST_KEY_128, replace_existing=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.safetensors", "opened", "out"]
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_output_is_on_the_disk_before_it_appears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    """Every file that gets its name was flushed before, and the directory after, unless asked not to wait."""
+    source = write_model(tmp_path / "m.safetensors", TENSORS)
+    events: list[str] = []
+    flushed: set[int] = set()
+    sync, rename, link = os.fsync, os.rename, os.link
+
+    def record_sync(descriptor: int) -> None:
+        flushed.add(os.fstat(descriptor).st_ino)
+        events.append("sync")
+        sync(descriptor)
+
+    def record_link(*args: Any, **kwargs: Any) -> None:
+        events.append("link")
+        link(*args, **kwargs)
+
+    def record_rename(*args: Any, **kwargs: Any) -> None:
+        events.append("rename")
+        rename(*args, **kwargs)
+
+    monkeypatch.setattr(os, "fsync", record_sync)
+    monkeypatch.setattr(os, "link", record_link)
+    monkeypatch.setattr(os, "rename", record_rename)
+    seal_checkpoint(source, tmp_path / "out", TEST_KEY_128, durable=durable)
+    assert events.count("link") == 2
+    assert events[-2:] == (["rename", "sync"] if durable else ["link", "rename"])
+    assert events[0] == ("sync" if durable else "link")
+    files = {path.stat().st_ino for path in (tmp_path / "out").iterdir()}
+    assert (files <= flushed) == durable
 
 
 def test_target_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:

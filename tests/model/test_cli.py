@@ -363,7 +363,7 @@ def test_interrupt_is_clean(place: Path, number: signal.Signals) -> None:
         time.sleep(0.005)
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)
-    assert (process.returncode, output, errors) == (130, "", "error: interrupted; nothing was written\n")
+    assert (process.returncode, output, errors) == (130, "", "error: interrupted; no partial output is left\n")
     assert sorted(path.name for path in place.iterdir()) == before
 
 

@@ -76,7 +76,7 @@ class NewFile:
     """
 
     def __init__(self, target: Path, *, durable: bool = True) -> None:
-        self._durable = durable
+        self.durable = durable
         self._path: Path | None = None
         self._flusher: threading.Thread | None = None
         self._unflushed = 0
@@ -106,7 +106,7 @@ class NewFile:
 
     def written(self, nbytes: int) -> None:
         """Note that `nbytes` more were written; every now and then this starts writing them back in the background."""
-        if not self._durable:
+        if not self.durable:
             return
         with self._guard:
             self._unflushed += nbytes
@@ -123,7 +123,7 @@ class NewFile:
         """Wait until the content is on the disk, if it is to be durable."""
         if self._flusher is not None:
             self._flusher.join()
-        if self._durable:
+        if self.durable:
             os.fsync(self.descriptor)
 
     def link(self, path: Path) -> None:
@@ -133,7 +133,7 @@ class NewFile:
             FileExistsError: it exists.
         """
         if self._path is not None:
-            os.link(self._path, path)
+            self._link_named(self._path, path)
             return
         # Only linkat(2) follows the link in /proc, and Python calls it only if a directory descriptor is given.
         here = os.open(".", os.O_RDONLY)
@@ -141,6 +141,18 @@ class NewFile:
             os.link(f"/proc/self/fd/{self.descriptor}", path.absolute(), src_dir_fd=here, follow_symlinks=True)
         finally:
             os.close(here)
+
+    @staticmethod
+    def _link_named(source: Path, path: Path) -> None:
+        try:
+            os.link(source, path)
+        except OSError as error:
+            # FAT and some network file systems have no second names: the file gets its only one then.
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise
+            if path.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+            source.rename(path)
 
     def close(self) -> None:
         """Drop the file; only names it was published under stay."""
@@ -188,7 +200,8 @@ def publish_file(file: NewFile, target: Path, *, replace: bool) -> None:
                 raise
         else:
             file.link(target)
-        _sync_directory(target.parent)
+        if file.durable:
+            _sync_directory(target.parent)
     except FileExistsError:
         raise OutputError(f"{target} exists already: choose another name, or allow it to be replaced") from None
     except OSError as error:
@@ -207,6 +220,7 @@ def publish_directory(files: Mapping[str, NewFile], target: Path, *, replace: bo
     Raises:
         OutputError: the target exists and may not be replaced, or the file system cannot swap directories.
     """
+    durable = any(file.durable for file in files.values())
     for file in files.values():
         file.flush()
     staging = _temporary(target)
@@ -217,7 +231,8 @@ def publish_directory(files: Mapping[str, NewFile], target: Path, *, replace: bo
         _lock(descriptor)
         for name, file in files.items():
             file.link(staging / name)
-        os.fsync(descriptor)
+        if durable:
+            os.fsync(descriptor)
         try:
             staging.rename(target)
         except OSError as error:
@@ -226,7 +241,8 @@ def publish_directory(files: Mapping[str, NewFile], target: Path, *, replace: bo
             if not replace or error.errno == errno.ENOTDIR:
                 raise OutputError(f"{target} exists already: choose another name, or allow it to be replaced") from None
             _exchange(staging, target)
-        _sync_directory(target.parent)
+        if durable:
+            _sync_directory(target.parent)
     except OSError as error:
         raise OutputError(f"{target} cannot be put into place: {error.strerror}") from None
     finally:
