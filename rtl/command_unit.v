@@ -4,7 +4,7 @@
 //
 // cmd_*       pulse from the register block with opcode and slot; cmd_base and cmd_nbytes (for
 //             DEFINE) are taken in that cycle and may change afterwards. `busy` is high until the pulse of done with its result. ZEROIZE is
-//             taken at any time and ends the command under way with ABORTED.
+//             taken at any time and ends the command under way with ABORTED, as the pin does.
 // Closing a window of n blocks with the sums hash and cov (verifier), both divided by H^(n+1):
 //     covered  <=>  count = lines  and  cov * (1 + g) = 1 + g^lines,         g = H^-4
 //     tag      =    hash * H^(n+1) + len_block * H + AES_K(IV || BE32(1))
@@ -206,21 +206,24 @@ module command_unit #(
     // ------------------------------------------------------------------------------------
     // Verdict on a window
     // ------------------------------------------------------------------------------------
+    // OK is the one outcome that has to be shown; an unknown value never shows it.
     wire       covered = cov_ok && (vf_count == {1'b0, tt_lines});
+    wire       passed  = !vf_error && covered && (is_close_write || (sum == tt_tag));
     reg  [7:0] verdict;
     always @* begin
-        if      (vf_error)                           verdict = `TTEE_RESULT_BUS_ERROR;
-        else if (!covered)                           verdict = `TTEE_RESULT_COVERAGE_ERROR;
-        else if (!is_close_write && (sum != tt_tag)) verdict = `TTEE_RESULT_TAG_ERROR;
-        else                                         verdict = `TTEE_RESULT_OK;
+        if      (passed)   verdict = `TTEE_RESULT_OK;
+        else if (vf_error) verdict = `TTEE_RESULT_BUS_ERROR;
+        else if (!covered) verdict = `TTEE_RESULT_COVERAGE_ERROR;
+        else               verdict = `TTEE_RESULT_TAG_ERROR;
     end
-    wire passed = (verdict == `TTEE_RESULT_OK);
 
     // ------------------------------------------------------------------------------------
     // What each state does to the rest of the engine
     // ------------------------------------------------------------------------------------
-    wire interrupt = (cmd_valid && cmd_opcode == `TTEE_OP_ZEROIZE) || zeroize_pin;
-    wire act       = !interrupt;
+    wire cmd_zeroize = cmd_valid && (cmd_opcode == `TTEE_OP_ZEROIZE);
+    wire interrupt   = cmd_zeroize || zeroize_pin;
+    wire wiping      = (fsm == WIPE_GO) || (fsm == WIPE_WAIT);
+    wire act         = !interrupt;
 
     assign lock          = (fsm == DRAIN) || (fsm == FLUSH) || (fsm >= OPEN_MAP && fsm <= REL_END);
     assign define        = act && (fsm == DEF_END);
@@ -231,7 +234,7 @@ module command_unit #(
     assign define_h_top  = sum;
     assign define_g_end  = op_p;
     assign bump          = act && (fsm == OPEN_MAP) && is_open_write && wm_clear_ready;
-    assign vf_clear      = (fsm == OPEN_END) || define;
+    assign vf_clear      = (fsm == OPEN_END) || define || erase;
     assign wm_clear      = (fsm == OPEN_MAP) && is_open_write;
     assign seal          = act && (fsm == CLS_END) && is_close_write && passed;
     assign seal_tag      = sum;
@@ -290,21 +293,25 @@ module command_unit #(
             done_slot   <= 8'd0;
             done_result <= `TTEE_RESULT_OK;
         end else if (interrupt) begin
-            if (busy) begin
-                done        <= 1'b1;
-                done_opcode <= opcode;
-                done_slot   <= slot_byte;
-                done_result <= `TTEE_RESULT_ABORTED;
-            end
-            fsm     <= IDLE;
-            asked   <= 1'b0;
-            sum     <= 128'd0;
-            cov_ok  <= 1'b0;
-            next_id <= 25'd1;
-            if (cmd_valid && cmd_opcode == `TTEE_OP_ZEROIZE) begin
-                opcode    <= cmd_opcode;
-                slot_byte <= cmd_slot;
-                fsm       <= WIPE_GO;
+            // next_id goes on: should the key ever return, no (tensor_id, version) does.
+            asked  <= 1'b0;
+            sum    <= 128'd0;
+            cov_ok <= 1'b0;
+            if (wiping) begin
+                fsm <= WIPE_GO;
+            end else begin
+                if (busy || (cmd_valid && !cmd_zeroize)) begin
+                    done        <= 1'b1;
+                    done_opcode <= busy ? opcode : cmd_opcode;
+                    done_slot   <= busy ? slot_byte : cmd_slot;
+                    done_result <= `TTEE_RESULT_ABORTED;
+                end
+                fsm <= IDLE;
+                if (cmd_zeroize) begin
+                    opcode    <= cmd_opcode;
+                    slot_byte <= cmd_slot;
+                    fsm       <= WIPE_GO;
+                end
             end
         end else begin
             if (op_valid && op_ready) asked <= 1'b1;

@@ -3,10 +3,13 @@
 // engine_ctrl: state of the engine as a whole, and the erasure of its secrets.
 //
 //   WIPE --erased, no burst under way--> NO_KEY --key--> SETUP --installed--> READY
-//   any --zeroize or reset--> WIPE          READY --fatal_set--> FATAL --zeroize--> WIPE
+//   any --zeroize or reset--> WIPE          READY --fatal--> FATAL --zeroize--> WIPE
+//
+// Fatal is fatal_set, and a key unit that drops its key unasked (it does so when its state is
+// not one of its own).
 //
 // engine_ready is high in READY only; everything that could release data hangs on it.
-// Zeroize and fatal_set clear keys and all that is derived from them: registers in the next
+// Zeroize and fatal clear keys and all that is derived from them: registers in the next
 // cycle (ku_zeroize, wipe_all, wipe_keyed), tables and keystream buffers word by word.
 // The buffers are swept after the AES lanes have run empty.
 // Duration    registers 1 cycle; keystream buffers 32 + KS_WORDS cycles; tables see key_unit.
@@ -46,12 +49,14 @@ module engine_ctrl #(
     localparam [31:0] LAST = FLUSH + KS_WORDS - 1;
 
     reg          wiping, fatal, sweeping;
+    reg          had_key;
+    wire         fatal_now = fatal_set || (had_key && !ku_ready);
     reg  [15:0]  sweep;
     wire [15:0]  sweep_addr = sweep - FLUSH[15:0];
 
-    assign ku_zeroize   = zeroize || fatal_set;
+    assign ku_zeroize   = zeroize || fatal_now;
     assign wipe_all     = zeroize;
-    assign wipe_keyed   = fatal_set;
+    assign wipe_keyed   = fatal_now;
     assign ks_wipe      = sweeping && (sweep >= FLUSH);
     assign ks_wipe_addr = sweep_addr[AW-1:0];
 
@@ -61,12 +66,15 @@ module engine_ctrl #(
             fatal    <= 1'b0;
             sweeping <= 1'b1;
             sweep    <= 16'd0;
-        end else if (zeroize || fatal_set) begin
+            had_key  <= 1'b0;
+        end else if (zeroize || fatal_now) begin
+            had_key  <= 1'b0;
             wiping   <= zeroize || wiping;
             fatal    <= !zeroize;
             sweeping <= 1'b1;
             sweep    <= 16'd0;
         end else begin
+            had_key <= engine_ready;
             if (sweeping) begin
                 sweep    <= sweep + 16'd1;
                 sweeping <= (sweep != LAST[15:0]);

@@ -235,6 +235,7 @@ module keystream_gen #(
         .we    (ks_out_valid || wipe),
         .waddr (wipe ? wipe_addr : {ks_out_txn, wptr[ks_out_txn]}),
         .wdata (wipe ? {BW{1'b0}} : ks_beat),
+        .clear (wipe),
         .re    (pop),
         .raddr ({pop_txn, rptr[pop_txn]}),
         .rdata (pop_data)

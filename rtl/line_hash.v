@@ -67,6 +67,7 @@ module line_hash #(
         .we    (tbl_we && tbl_sel == 3'd5),
         .waddr (tbl_addr[TBL_AW-1:0]),
         .wdata (tbl_data),
+        .clear (tbl_we),
         .re    (in_valid),
         .raddr (in_t[TBL_AW-1:0]),
         .rdata (step)

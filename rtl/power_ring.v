@@ -8,7 +8,7 @@
 // holds three tokens and does one digit per cycle, so bursts that start anywhere keep up
 // with a request every five cycles whatever the size of the tensor.
 //
-// req_*       two requesters, rd before wr; accepted when req_valid && req_ready.
+// req_*       two requesters, served in turn; accepted when req_valid && req_ready.
 // rsp_*       one-cycle pulse, rsp_q in NIST order (bit 127 is the coefficient of x^0);
 //             zero while rsp_valid is low.
 // Latency     3 cycles for each round plus 1. Responses may overtake each other.
@@ -57,14 +57,23 @@ module power_ring #(
     wire              back_done  = back_valid && (back_left == 30'd0);
     wire              slot_free  = !back_valid || back_done;
 
-    assign rd_req_ready = slot_free;
-    assign wr_req_ready = slot_free && !rd_req_valid;
+    // The one that was not served last goes first.
+    reg               rd_last;
+    wire              take_rd = rd_req_valid && !(wr_req_valid && rd_last);
+
+    assign rd_req_ready = slot_free && !(wr_req_valid && rd_last);
+    assign wr_req_ready = slot_free && (!rd_req_valid || rd_last);
+
+    always @(posedge clk) begin
+        if (rst)                                              rd_last <= 1'b0;
+        else if (slot_free && (rd_req_valid || wr_req_valid)) rd_last <= take_rd;
+    end
 
     // Token that enters the look-up stage.
     wire              go       = !slot_free || rd_req_valid || wr_req_valid;
-    wire              go_is_wr = slot_free ? !rd_req_valid : back_is_wr;
-    wire [TAG_W-1:0]  go_tag   = !slot_free ? back_tag : rd_req_valid ? rd_req_tag : wr_req_tag;
-    wire [29:0]       go_left  = !slot_free ? back_left : rd_req_valid ? rd_req_line : wr_req_line;
+    wire              go_is_wr = slot_free ? !take_rd : back_is_wr;
+    wire [TAG_W-1:0]  go_tag   = !slot_free ? back_tag : take_rd ? rd_req_tag : wr_req_tag;
+    wire [29:0]       go_left  = !slot_free ? back_left : take_rd ? rd_req_line : wr_req_line;
     wire [127:0]      go_acc   = slot_free ? ONE : back_acc;
 
     // The lowest digit that is not zero; the token leaves with it cleared.
@@ -103,6 +112,7 @@ module power_ring #(
         .we    (tbl_we && tbl_sel <= 3'd4 && tbl_addr[7:6] == 2'd0),
         .waddr ({tbl_sel, tbl_addr[5:0]}),
         .wdata (tbl_data),
+        .clear (tbl_we),
         .re    (go),
         .raddr ({pos, digit}),
         .rdata (digit_power)

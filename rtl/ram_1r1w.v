@@ -3,9 +3,9 @@
 // ram_1r1w: synchronous RAM with one write port and one read port. Replace the body by the
 // SRAM macro of the target technology.
 //
-// Read        rdata is valid in the cycle after re and keeps its value until the next re.
+// Read        rdata is valid in the cycle after re and keeps its value until the next re or clear.
 // Collision   a read of the address written in the same cycle returns the old word.
-// Reset       none: the owner overwrites the contents where they are secret.
+// Reset       none: the owner overwrites the contents where they are secret, and clears rdata.
 
 `resetall
 `default_nettype none
@@ -20,6 +20,7 @@ module ram_1r1w #(
     input  wire [$clog2(DEPTH)-1:0] waddr,
     input  wire [W-1:0]             wdata,
 
+    input  wire                     clear,  // zeroes rdata, goes before re
     input  wire                     re,
     input  wire [$clog2(DEPTH)-1:0] raddr,
     output reg  [W-1:0]             rdata
@@ -29,7 +30,8 @@ module ram_1r1w #(
 
     always @(posedge clk) begin
         if (we) mem[waddr] <= wdata;
-        if (re) rdata <= mem[raddr];
+        if (clear)   rdata <= {W{1'b0}};
+        else if (re) rdata <= mem[raddr];
     end
 
 endmodule

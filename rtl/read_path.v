@@ -149,6 +149,7 @@ module read_path #(
     ) u_s_ar (
         .clk       (clk),
         .rst       (rst),
+        .blank     (1'b0),
         .in_valid  (s_arvalid),
         .in_ready  (s_arready),
         .in_data   ({s_arid, s_araddr, s_arlen, s_arsize, s_arburst, s_arattr}),
@@ -237,6 +238,7 @@ module read_path #(
     ) u_m_ar (
         .clk       (clk),
         .rst       (rst),
+        .blank     (1'b0),
         .in_valid  (grant),
         .in_ready  (m_ar_in_ready),
         .in_data   ({ar_id, ar_addr[ADDR_W-1:12], part_first, 6'd0, part_beats_less[7:0], ar_attr}),
@@ -363,14 +365,14 @@ module read_path #(
     // Refused bursts whose turn has come; they go before new beats of the memory.
     reg           deny_wait;
     reg  [TW-1:0] deny_pick;
-    integer k;
+    integer pick;
     always @* begin
         deny_wait = 1'b0;
         deny_pick = {TW{1'b0}};
-        for (k = TXNS - 1; k >= 0; k = k - 1)
-            if (eldest[k] && refused[k]) begin
+        for (pick = TXNS - 1; pick >= 0; pick = pick - 1)
+            if (eldest[pick] && refused[pick]) begin
                 deny_wait = 1'b1;
-                deny_pick = k[TW-1:0];
+                deny_pick = pick[TW-1:0];
             end
     end
     reg           deny_busy;
@@ -513,28 +515,36 @@ module read_path #(
 
     assign deny_done = deny_busy && out_ready && d_last;
 
+    // A burst counts as under way until the NPU has its last beat, so that no window is closed
+    // and no wipe is over while its data waits here.
+    wire              s_counted;
+    wire [SLOT_W-1:0] s_slot;
+
     reg_slice #(
-        .W (ID_W + DATA_W + 3)
+        .W     (ID_W + DATA_W + 4 + SLOT_W),
+        .KEEP  ({{ID_W{1'b1}}, {DATA_W{1'b0}}, 2'b00, 1'b1, 1'b1, {SLOT_W{1'b1}}}),
+        .FORCE ({{ID_W{1'b0}}, {DATA_W{1'b0}}, SLVERR, 1'b0, 1'b0, {SLOT_W{1'b0}}})
     ) u_s_r (
         .clk       (clk),
         .rst       (rst),
+        .blank     (!engine_ready),
         .in_valid  (e_send || deny_busy),
         .in_ready  (out_ready),
-        .in_data   (deny_busy ? {ids[deny_at*ID_W +: ID_W], {DATA_W{1'b0}}, error[deny_at], d_last} :
-                    rest_busy ? {rest_id, rest_data, rest_resp, e_last} :
-                                {b_id, b_plain, b_answer, e_last}),
+        .in_data   (deny_busy ? {ids[deny_at*ID_W +: ID_W], {DATA_W{1'b0}}, error[deny_at], d_last, 1'b0, {SLOT_W{1'b0}}} :
+                    rest_busy ? {rest_id, rest_data, rest_resp, e_last, 1'b1, slot[rest_txn]} :
+                                {b_id, b_plain, b_answer, e_last, 1'b1, slot[b_txn]}),
         .out_valid (s_rvalid),
         .out_ready (s_rready),
-        .out_data  ({s_rid, s_rdata, s_rresp, s_rlast})
+        .out_data  ({s_rid, s_rdata, s_rresp, s_rlast, s_counted, s_slot})
     );
+
+    assign tt_dec      = s_rvalid && s_rready && s_rlast && s_counted;
+    assign tt_dec_slot = s_slot;
 
     // An entry ends with its last beat, unless the rest of a WRAP has to follow.
     wire b_ends = b_done && b_last && !b_rest;
     assign free     = b_ends || rest_end || deny_done;
     assign free_txn = deny_done ? deny_at : rest_end ? rest_txn : b_txn;
-
-    assign tt_dec      = (b_ends && b_tail) || rest_end;
-    assign tt_dec_slot = slot[rest_end ? rest_txn : b_txn];
 
     always @(posedge clk) begin
         if (rst) begin
@@ -575,7 +585,7 @@ module read_path #(
                 assign here = (b_beat[LSH-1:0] == INDEX[LSH-1:0]);
             end
             always @(posedge clk) begin
-                if (rst || !wrap_busy) begin
+                if (rst || !wrap_busy || !engine_ready) begin
                     line_data[i] <= {DATA_W{1'b0}};
                     line_resp[i] <= OKAY;
                 end else if (b_done && b_keep && here) begin
@@ -589,26 +599,27 @@ module read_path #(
     // ------------------------------------------------------------------------------------
     // Context updates
     // ------------------------------------------------------------------------------------
+    integer txn;
     always @(posedge clk) begin
         if (rst) begin
-            for (k = 0; k < TXNS; k = k + 1) begin
-                refused[k] <= 1'b0;
-                error[k]   <= OKAY;
-                slot[k]    <= {SLOT_W{1'b0}};
-                addr[k]    <= {ADDR_W{1'b0}};
-                wrap[k]    <= 1'b0;
-                tail[k]    <= 1'b0;
-                keep[k]    <= 1'b0;
-                left[k]    <= 9'd0;
-                beat[k]    <= {PB{1'b0}};
-                t[k]       <= 8'd0;
-                bytes[k]   <= 13'd0;
-                failed[k]  <= 1'b0;
-                q[k]       <= 128'd0;
-                q_ok[k]    <= 1'b0;
-                todo[k]    <= 9'd0;
-                next[k]    <= 12'd0;
-                size[k]    <= 3'd0;
+            for (txn = 0; txn < TXNS; txn = txn + 1) begin
+                refused[txn] <= 1'b0;
+                error[txn]   <= OKAY;
+                slot[txn]    <= {SLOT_W{1'b0}};
+                addr[txn]    <= {ADDR_W{1'b0}};
+                wrap[txn]    <= 1'b0;
+                tail[txn]    <= 1'b0;
+                keep[txn]    <= 1'b0;
+                left[txn]    <= 9'd0;
+                beat[txn]    <= {PB{1'b0}};
+                t[txn]       <= 8'd0;
+                bytes[txn]   <= 13'd0;
+                failed[txn]  <= 1'b0;
+                q[txn]       <= 128'd0;
+                q_ok[txn]    <= 1'b0;
+                todo[txn]    <= 9'd0;
+                next[txn]    <= 12'd0;
+                size[txn]    <= 3'd0;
             end
             wrap_todo   <= 9'd0;
             wrap_next   <= 12'd0;
@@ -667,7 +678,7 @@ module read_path #(
                 end
             end
             if (!engine_ready)
-                for (k = 0; k < TXNS; k = k + 1) q[k] <= 128'd0;
+                for (txn = 0; txn < TXNS; txn = txn + 1) q[txn] <= 128'd0;
         end
     end
 

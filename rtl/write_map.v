@@ -93,6 +93,7 @@ module write_map #(
         .we    (ram_we),
         .waddr ({slot, ram_waddr}),
         .wdata (ram_wdata),
+        .clear (rst),
         .re    (ram_re),
         .raddr ({slot, ram_raddr}),
         .rdata (ram_rdata)

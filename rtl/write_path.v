@@ -159,6 +159,7 @@ module write_path #(
     ) u_s_aw (
         .clk       (clk),
         .rst       (rst),
+        .blank     (1'b0),
         .in_valid  (s_awvalid),
         .in_ready  (s_awready),
         .in_data   ({s_awid, s_awaddr, s_awlen, s_awsize, s_awburst, s_awattr}),
@@ -256,6 +257,7 @@ module write_path #(
     ) u_m_aw (
         .clk       (clk),
         .rst       (rst),
+        .blank     (1'b0),
         .in_valid  (grant),
         .in_ready  (m_aw_in_ready),
         .in_data   ({aw_id, aw_addr, aw_len, aw_attr}),
@@ -432,7 +434,7 @@ module write_path #(
         end
     endgenerate
 
-    integer k;
+    integer entry;
     always @(posedge clk) begin
         if (rst) begin
             head      <= {QW{1'b0}};
@@ -443,13 +445,13 @@ module write_path #(
             so_far_ok <= 1'b1;
             send_t    <= 8'd0;
             room_left <= FIFO[QW:0];
-            for (k = 0; k < FIFO; k = k + 1) begin
-                fifo[k]      <= {DATA_W{1'b0}};
-                fifo_last[k] <= 1'b0;
+            for (entry = 0; entry < FIFO; entry = entry + 1) begin
+                fifo[entry]      <= {DATA_W{1'b0}};
+                fifo_last[entry] <= 1'b0;
             end
-            for (k = 0; k < 4; k = k + 1) begin
-                line_ok[k]  <= 1'b0;
-                line_txn[k] <= {TW{1'b0}};
+            for (entry = 0; entry < 4; entry = entry + 1) begin
+                line_ok[entry]  <= 1'b0;
+                line_txn[entry] <= {TW{1'b0}};
             end
         end else begin
             if (b_valid) begin
@@ -479,6 +481,7 @@ module write_path #(
     ) u_m_w (
         .clk       (clk),
         .rst       (rst),
+        .blank     (1'b0),
         .in_valid  (send),
         .in_ready  (m_w_in_ready),
         .in_data   ({send_data, {BYTES{send_ok}}, send_last}),
@@ -545,13 +548,14 @@ module write_path #(
     // Refused bursts whose turn has come and whose data is gone go first.
     reg           deny_wait;
     reg  [TW-1:0] deny_pick;
+    integer pick;
     always @* begin
         deny_wait = 1'b0;
         deny_pick = {TW{1'b0}};
-        for (k = TXNS - 1; k >= 0; k = k - 1)
-            if (eldest[k] && refused[k] && !taking[k]) begin
+        for (pick = TXNS - 1; pick >= 0; pick = pick - 1)
+            if (eldest[pick] && refused[pick] && !taking[pick]) begin
                 deny_wait = 1'b1;
-                deny_pick = k[TW-1:0];
+                deny_pick = pick[TW-1:0];
             end
     end
 
@@ -571,6 +575,7 @@ module write_path #(
     ) u_s_b (
         .clk       (clk),
         .rst       (rst),
+        .blank     (1'b0),
         .in_valid  (answer),
         .in_ready  (b_out_ready),
         .in_data   ({ids[answer_txn*ID_W +: ID_W], deny_wait ? error[deny_pick] : r_answer}),
@@ -603,17 +608,18 @@ module write_path #(
     // ------------------------------------------------------------------------------------
     // Context updates
     // ------------------------------------------------------------------------------------
+    integer txn;
     always @(posedge clk) begin
         if (rst) begin
-            for (k = 0; k < TXNS; k = k + 1) begin
-                refused[k] <= 1'b0;
-                error[k]   <= OKAY;
-                slot[k]    <= {SLOT_W{1'b0}};
-                addr[k]    <= {ADDR_W{1'b0}};
-                left[k]    <= 9'd0;
-                t[k]       <= 8'd0;
-                bytes[k]   <= 13'd0;
-                q[k]       <= 128'd0;
+            for (txn = 0; txn < TXNS; txn = txn + 1) begin
+                refused[txn] <= 1'b0;
+                error[txn]   <= OKAY;
+                slot[txn]    <= {SLOT_W{1'b0}};
+                addr[txn]    <= {ADDR_W{1'b0}};
+                left[txn]    <= 9'd0;
+                t[txn]       <= 8'd0;
+                bytes[txn]   <= 13'd0;
+                q[txn]       <= 128'd0;
             end
             q_ok    <= {TXNS{1'b0}};
             taking  <= {TXNS{1'b0}};
@@ -653,7 +659,7 @@ module write_path #(
                 sending[new_txn] <= grant;
             end
             if (!engine_ready)
-                for (k = 0; k < TXNS; k = k + 1) q[k] <= 128'd0;
+                for (txn = 0; txn < TXNS; txn = txn + 1) q[txn] <= 128'd0;
         end
     end
 

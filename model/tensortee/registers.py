@@ -76,7 +76,7 @@ class Result(IntEnum):
     OVERLAP = 7
     """The range shares a line with another slot."""
     IDS_EXHAUSTED = 8
-    """No tensor_id is left under this key: zeroize and install a new key."""
+    """No tensor_id is left: reset the engine and install a new key."""
     VERSION_EXHAUSTED = 9
     """The version number is at its end: release the slot and define it again, or re-key."""
     COVERAGE_ERROR = 10
