@@ -98,7 +98,7 @@ class Engine:
 
     Attributes:
         slots: the tensor slots.
-        next_id: counter value of the next tensor_id.
+        next_id: counter value of the next tensor_id; only `reset` starts it anew.
         state: engine state.
         control: registers.
 
@@ -154,6 +154,7 @@ class Engine:
     def reset(self) -> None:
         """What `rst` does: everything but the memory starts anew."""
         self._wipe()
+        self.next_id = 1
         self._key_refused = False
         self.control.reset()
 
@@ -205,7 +206,6 @@ class Engine:
     def _wipe(self) -> None:
         self.state = EngineState.NO_KEY
         self._session = None
-        self.next_id = 1
         for number in range(len(self.slots)):
             self.slots[number] = self._empty_slot()
 
