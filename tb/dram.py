@@ -9,12 +9,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal, NamedTuple
 
-import cocotb
-from cocotb.task import Task
-from cocotb.triggers import ReadOnly, RisingEdge
-
 from tb.memory import LINE_BYTES, SparseMemory
 from tb.signals import Signals
+from tb.ticker import Ticker
 
 OKAY, EXOKAY, SLVERR, DECERR = 0, 1, 2, 3
 FIXED, INCR, WRAP = 0, 1, 2
@@ -168,23 +165,27 @@ class Dram:
         self._current: _Burst | None = None
         self._response: _Burst | None = None
         self._pending: dict[str, tuple[int, ...]] = {}
-        self._task: Task[None] | None = None
+        self._ready = {"aw": 0, "w": 0, "ar": 0}
+        self._ticker: Ticker | None = None
 
     # What a test does with it -----------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin to serve the bus."""
+    def start(self, ticker: Ticker | None = None) -> None:
+        """Begin to serve the bus, called by ``ticker``, or by an own loop over the clock without one."""
         for name in ("awready", "wready", "arready", "bvalid", "bid", "bresp"):
             self._bus.put(name, 0)
         for name in ("rvalid", "rid", "rdata", "rresp", "rlast"):
             self._bus.put(name, 0)
-        self._task = cocotb.start_soon(self._run())
+        if ticker is None:
+            ticker = self._ticker = Ticker(self._clock, self._reset)
+            ticker.start()
+        ticker.add(self)
 
     def stop(self) -> None:
-        """Stop serving the bus."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        """Stop serving the bus; for a memory that was started without a ticker."""
+        if self._ticker is not None:
+            self._ticker.stop()
+            self._ticker = None
 
     @property
     def idle(self) -> bool:
@@ -219,41 +220,40 @@ class Dram:
 
     # Serving ----------------------------------------------------------------------------------------------------------
 
-    async def _run(self) -> None:
-        edge, settled = RisingEdge(self._clock), ReadOnly()
-        bus = self._bus
-        ready = {"aw": 0, "w": 0, "ar": 0}
-        while True:
-            await edge
-            self.cycle += 1
-            self._drive(ready)
-            await settled
-            if int(self._reset.value):
-                self._in_reset()
-                continue
-            if bus.get("arvalid"):
-                self._address("ar", ready["ar"])
-            elif "ar" in self._pending:
-                raise AssertionError("ARVALID fell before ARREADY")
-            if bus.get("awvalid"):
-                self._address("aw", ready["aw"])
-            elif "aw" in self._pending:
-                raise AssertionError("AWVALID fell before AWREADY")
-            if bus.get("wvalid"):
-                self._data(ready["w"])
-            elif "w" in self._pending:
-                raise AssertionError("WVALID fell before WREADY")
-            self._take_write_data()
-            current = self._current
-            if current is not None and bus.get("rready"):
-                current.done += 1
-                self.statistics.read_beats += 1
-                if current.done == current.beats:
-                    self._queues.reads.remove(current)
-                self._current = None
-            if self._response is not None and bus.get("bready"):
-                self._queues.responses.remove(self._response)
-                self._response = None
+    def after_edge(self) -> None:
+        """Drive the outputs of this cycle."""
+        self.cycle += 1
+        self._drive(self._ready)
+
+    def settled(self, in_reset: bool) -> None:
+        """Sample the bus: take addresses and data, and see what the manager has taken."""
+        bus, ready = self._bus, self._ready
+        if in_reset:
+            self._in_reset()
+            return
+        if bus.get("arvalid"):
+            self._address("ar", ready["ar"])
+        elif "ar" in self._pending:
+            raise AssertionError("ARVALID fell before ARREADY")
+        if bus.get("awvalid"):
+            self._address("aw", ready["aw"])
+        elif "aw" in self._pending:
+            raise AssertionError("AWVALID fell before AWREADY")
+        if bus.get("wvalid"):
+            self._data(ready["w"])
+        elif "w" in self._pending:
+            raise AssertionError("WVALID fell before WREADY")
+        self._take_write_data()
+        current = self._current
+        if current is not None and bus.get("rready"):
+            current.done += 1
+            self.statistics.read_beats += 1
+            if current.done == current.beats:
+                self._queues.reads.remove(current)
+            self._current = None
+        if self._response is not None and bus.get("bready"):
+            self._queues.responses.remove(self._response)
+            self._response = None
 
     def _in_reset(self) -> None:
         self._queues.writes.clear()

@@ -10,6 +10,7 @@ from pyuvm import uvm_agent, uvm_analysis_port, uvm_driver, uvm_monitor, uvm_seq
 from tb.env.axi_manager import AxiManager
 from tb.env.axi_monitor import AxiMonitor
 from tb.env.bursts import Burst
+from tb.ticker import Ticker
 
 
 class BurstItem(uvm_sequence_item):
@@ -72,12 +73,7 @@ class AxiAgent(uvm_agent):
         """Join driver and sequencer."""
         self.driver.seq_item_port.connect(self.sequencer.seq_item_export)
 
-    def start(self) -> None:
+    def start(self, ticker: Ticker) -> None:
         """Begin to drive and to watch."""
-        self.driver.manager.start()
-        self.monitor.monitor.start()
-
-    def stop(self) -> None:
-        """Stop driving and watching."""
-        self.driver.manager.stop()
-        self.monitor.monitor.stop()
+        self.driver.manager.start(ticker)
+        ticker.add(self.monitor.monitor)

@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
 
-import cocotb
-from cocotb.task import Task
-from cocotb.triggers import ReadOnly, RisingEdge
-
 from tb.env.bursts import Burst
 from tb.signals import Signals
+from tb.ticker import Ticker
 
 
 @dataclass
@@ -26,7 +23,10 @@ class ManagerTiming:
     r_stall: float = 0.0
     b_stall: float = 0.0
     write_order: Literal["together", "data_first", "address_first"] = "together"
-    """``data_first``: AWVALID rises only after all data of the burst was taken. ``address_first``: the reverse."""
+    """``data_first``: AWVALID rises some cycles after the first WVALID of the burst, whether or not the data is taken
+    (a manager must not wait for WREADY). ``address_first``: WVALID rises when the address was taken."""
+    data_lead: int = 24
+    """``data_first``: the longest time in cycles by which data comes before its address."""
 
 
 class AxiManager:
@@ -41,7 +41,6 @@ class AxiManager:
 
     def __init__(self, dut: Any, prefix: str = "s_axi", *, seed: int = 0, timing: ManagerTiming | None = None) -> None:
         self.timing = timing if timing is not None else ManagerTiming()
-        self._clock, self._reset = dut.clk, dut.rst
         self._bus = Signals(dut, prefix)
         self.bus_bytes = self._bus.width("rdata") // 8
         self.id_count = 1 << self._bus.width("arid")
@@ -54,10 +53,9 @@ class AxiManager:
         self._writes: defaultdict[int, deque[Burst]] = defaultdict(deque)
         self._open: set[Burst] = set()
         self._finished: list[Burst] = []
-        self._task: Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to drive the bus, all channels idle."""
+    def start(self, ticker: Ticker) -> None:
+        """Begin to drive the bus, all channels idle at first."""
         bus = self._bus
         for channel in ("ar", "aw"):
             self._show_address(channel, None)
@@ -65,13 +63,7 @@ class AxiManager:
                 bus.put(channel + name, value)
         for name in ("wvalid", "wdata", "wstrb", "wlast", "rready", "bready"):
             bus.put(name, 0)
-        self._task = cocotb.start_soon(self._run())
-
-    def stop(self) -> None:
-        """Stop driving the bus."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        ticker.add(self)
 
     @property
     def outstanding(self) -> int:
@@ -100,35 +92,35 @@ class AxiManager:
             burst.done.set()
         self._open.clear()
 
-    async def _run(self) -> None:
-        edge, settled = RisingEdge(self._clock), ReadOnly()
+    def after_edge(self) -> None:
+        """Drive the outputs of this cycle."""
+        # Who waits for a burst is woken here, where signals may be driven, not after ReadOnly.
+        for burst in self._finished:
+            burst.done.set()
+        self._finished.clear()
+        self._drive()
+
+    def settled(self, in_reset: bool) -> None:
+        """Sample the bus: see what was taken, take responses."""
+        if in_reset:
+            return
         bus = self._bus
-        while True:
-            await edge
-            # Who waits for a burst is woken here, where signals may be driven, not after ReadOnly.
-            for burst in self._finished:
-                burst.done.set()
-            self._finished.clear()
-            self._drive()
-            await settled
-            if int(self._reset.value):
-                continue
-            for channel in ("ar", "aw"):
-                shown = self._shown[channel]
-                if shown is not None and bus.get(f"{channel}ready"):
-                    shown.note["address_taken"] = True
-                    self._requests[channel].popleft()
-                    (self._writes if shown.write else self._reads)[shown.ident].append(shown)
-                    self._shown[channel] = None
-            if self._shown_data is not None and bus.get("wready"):
-                burst, number = self._data.popleft()
-                if number == burst.beats - 1:
-                    burst.note["data_taken"] = True
-                self._shown_data = None
-            if bus.get("rready") and bus.get("rvalid"):
-                self._read_beat()
-            if bus.get("bready") and bus.get("bvalid"):
-                self._write_response()
+        for channel in ("ar", "aw"):
+            shown = self._shown[channel]
+            if shown is not None and bus.get(f"{channel}ready"):
+                shown.note["address_taken"] = True
+                self._requests[channel].popleft()
+                (self._writes if shown.write else self._reads)[shown.ident].append(shown)
+                self._shown[channel] = None
+        if self._shown_data is not None and bus.get("wready"):
+            burst, number = self._data.popleft()
+            if number == burst.beats - 1:
+                burst.note["data_taken"] = True
+            self._shown_data = None
+        if bus.get("rready") and bus.get("rvalid"):
+            self._read_beat()
+        if bus.get("bready") and bus.get("bvalid"):
+            self._write_response()
 
     def _drive(self) -> None:
         bus, timing, random = self._bus, self.timing, self._rng.random
@@ -137,7 +129,7 @@ class AxiManager:
                 queue = self._requests[channel]
                 burst = queue[0] if queue and not (idle and random() < idle) else None
                 if burst is not None and burst.write and timing.write_order == "data_first":
-                    burst = burst if burst.note.get("data_taken") else None
+                    burst = burst if self._data_leads(burst) else None
                 self._show_address(channel, burst)
                 self._shown[channel] = burst
         if self._shown_data is None:
@@ -145,12 +137,22 @@ class AxiManager:
             if item is not None and timing.write_order == "address_first" and not item[0].note.get("address_taken"):
                 item = None
             self._shown_data = item
+            if item is not None:
+                item[0].note["data_shown"] = True
             bus.put("wvalid", int(item is not None))
             bus.put("wdata", item[0].data[item[1]] if item is not None else 0)
             bus.put("wstrb", item[0].strobes[item[1]] if item is not None else 0)
             bus.put("wlast", int(item is not None and item[1] == item[0].beats - 1))
         bus.put("rready", int(not (timing.r_stall and random() < timing.r_stall)))
         bus.put("bready", int(not (timing.b_stall and random() < timing.b_stall)))
+
+    def _data_leads(self, burst: Burst) -> bool:
+        """Count down the lead of the data of a burst; says whether its address may come."""
+        if not burst.note.get("data_shown"):
+            return False
+        lead = burst.note.setdefault("lead", self._rng.randint(1, self.timing.data_lead))
+        burst.note["lead"] = lead - 1
+        return bool(lead <= 0)
 
     def _show_address(self, channel: str, burst: Burst | None) -> None:
         bus = self._bus

@@ -7,10 +7,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
-import cocotb
-from cocotb.task import Task
-from cocotb.triggers import ReadOnly, RisingEdge
-
 from tb.env.bursts import Burst
 from tb.signals import Signals
 
@@ -38,7 +34,6 @@ class AxiMonitor:
     """
 
     def __init__(self, dut: Any, prefix: str, *, zero_when_idle: tuple[str, ...] = ()) -> None:
-        self._clock, self._reset = dut.clk, dut.rst
         self._bus = Signals(dut, prefix)
         self._prefix = prefix
         self.bus_bytes = self._bus.width("rdata") // 8
@@ -55,17 +50,6 @@ class AxiMonitor:
         self._addressed: deque[Burst] = deque()
         self._data: deque[tuple[int, int]] = deque()
         self._under_way = {"read": 0, "write": 0}
-        self._task: Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to watch."""
-        self._task = cocotb.start_soon(self._run())
-
-    def stop(self) -> None:
-        """Stop watching."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
 
     def under_way(self, direction: str) -> int:
         """Bursts of ``read`` or ``write`` whose address was taken and that are not finished."""
@@ -84,25 +68,25 @@ class AxiMonitor:
         """No burst, and no data without an address, is under way."""
         return not (self._under_way["read"] or self._under_way["write"] or self._data)
 
-    async def _run(self) -> None:
-        edge, settled = RisingEdge(self._clock), ReadOnly()
+    def after_edge(self) -> None:
+        """A monitor drives nothing."""
+
+    def settled(self, in_reset: bool) -> None:
+        """Check this cycle and take what is handed over in it."""
+        self.cycle += 1
         bus = self._bus
-        while True:
-            await edge
-            self.cycle += 1
-            await settled
-            if int(self._reset.value):
-                self._forget()
-                continue
-            for channel in ("ar", "aw", "w", "r", "b"):
-                valid, ready = bus.get(f"{channel}valid"), bus.get(f"{channel}ready")
-                if valid:
-                    self._valid(channel, ready)
-                else:
-                    if channel in self._waiting:
-                        raise AssertionError(f"{self._prefix}_{channel}valid fell before {channel}ready")
-                    if channel in self._zero_when_idle and bus.get(f"{channel}data"):
-                        raise AssertionError(f"{self._prefix}_{channel}data is not zero while it is not valid")
+        if in_reset:
+            self._forget()
+            return
+        for channel in ("ar", "aw", "w", "r", "b"):
+            valid, ready = bus.get(f"{channel}valid"), bus.get(f"{channel}ready")
+            if valid:
+                self._valid(channel, ready)
+            else:
+                if channel in self._waiting:
+                    raise AssertionError(f"{self._prefix}_{channel}valid fell before {channel}ready")
+                if channel in self._zero_when_idle and bus.get(f"{channel}data"):
+                    raise AssertionError(f"{self._prefix}_{channel}data is not zero while it is not valid")
 
     def _forget(self) -> None:
         self._waiting.clear()

@@ -24,6 +24,7 @@ from tb.env.predictor import Predictor
 from tb.env.scoreboard import Scoreboard
 from tb.env.sideband_monitor import SidebandMonitor
 from tb.memory import SparseMemory
+from tb.ticker import Ticker
 
 DEFAULT_PARAMETERS = {"MAP_WORDS": 256, "VERSION_W": 64, "OWNER": 1}
 PARAMETERS_VARIABLE = "ENGINE_PARAMETERS"
@@ -162,10 +163,12 @@ class EngineEnv(uvm_env):
 
     def start(self) -> None:
         """Start every agent and monitor."""
-        self.dram.start()
-        self.axi.start()
-        self.sideband.start()
-        self.memory_port.start()
+        ticker = Ticker(self.dut.clk, self.dut.rst)
+        self.dram.start(ticker)
+        self.axi.start(ticker)
+        ticker.add(self.sideband)
+        ticker.add(self.memory_port)
+        ticker.start()
 
     async def drain(self, cycles: int = 20_000) -> None:
         """Wait until no burst is under way on either side."""
