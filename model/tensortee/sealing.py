@@ -254,8 +254,13 @@ def _encrypt(
     return ciphertext, encryptor.tag
 
 
-def _check_sealed(sealed: SealedTensor) -> memoryview:
-    """Refuse what cannot be a tensor message; returns the ciphertext's bytes."""
+def check_sealed(sealed: SealedTensor) -> memoryview:
+    """Refuse what cannot be a tensor message; returns the ciphertext's bytes.
+
+    Raises:
+        IntegrityError: lengths, IV, type and shape do not fit each other or the format.
+        TypeError: it is not a `SealedTensor`.
+    """
     if not isinstance(sealed, SealedTensor):
         raise TypeError(f"unseal opens a SealedTensor, not {type(sealed).__name__}")
     actual = memoryview(sealed.ciphertext).nbytes
@@ -296,7 +301,7 @@ def unseal(sealed: SealedTensor, key: BytesLike, *, out: Buffer | None = None) -
         ValueError: the key has a wrong length, or `out` is too short, read-only or not contiguous.
         TypeError: an argument has a wrong type.
     """
-    source = _check_sealed(sealed)
+    source = check_sealed(sealed)
     nbytes = sealed.nbytes
     target = memoryview(bytearray(nbytes)) if out is None else _output(out, nbytes)
     try:

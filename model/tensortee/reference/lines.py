@@ -2,8 +2,8 @@
 """GHASH of a tensor line by line, as the engine's verifier computes it.
 
 With H the hash key and n = ceil(nbytes / 16): line i contributes `(sum_k C[4i+k] H^-k) * P(i)`, `P(i) = H^(n+1-4i)`,
-and the coverage hash is `sum_i P(i)`. The RTL keeps both divided by `H^(n+1)`, that is with `Q(i) = H^(-4i)` in place of
-`P(i)`.
+and the coverage hash is `sum_i P(i)`. The RTL keeps both divided by `H^(n+1)`, that is with `Q(i) = H^(-4i)` in place
+of `P(i)`.
 """
 
 from __future__ import annotations
