@@ -31,10 +31,11 @@ setup: ## Install the tool chain into .venv (done by every other target too)
 sim: setup ## Run a neural network with every tensor in DRAM protected by the RTL
 	@SIM=$(or $(SIM),verilator) $(PYTHON) -m tb.app.main
 
-test: setup ## Verify everything: model, RTL in both simulators, testplan
+test: setup ## Verify everything: model, RTL in both simulators, testplan, functional coverage
 	@rm -rf build/tests build/cov/functional
 	$(PYTHON) -m pytest -n $(JOBS) --dist worksteal --record build/tests/pytest.json tests
 	$(PYTHON) -m scripts.check_testplan
+	$(PYTHON) -m tb.env.coverage
 
 lint: setup ## Check style, types, RTL lint, countermeasure tags, generated files
 	$(PYTHON) -m ruff check .

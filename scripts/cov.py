@@ -9,14 +9,16 @@ Inputs, left by simulations with ``COV=1``:
       {"groups": [{"name": "axi_read", "bins": {"burst_len_1": 12, ...}, "waived": {"bin": "category: reason"}}]}
 
 Outputs: ``build/cov/index.html`` with one annotated page per source file, ``build/cov/summary.txt`` and
-``build/cov/summary.json``. A functional bin that was never hit and is not waived is a failure, and so is a file whose
-line coverage is below the floor.
+``build/cov/summary.json``. It is a failure if a functional bin was never hit and is not waived, if a bin is waived but
+was hit, or if the line coverage of a file is below the floor. Checks that stop elaboration or simulation (``$error``,
+``$finish``) are not counted, because no run that ends well reaches them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -76,9 +78,20 @@ class FunctionalGroup:
         return [name for name, count in self.bins.items() if not count and name not in self.waived]
 
     @property
+    def stale(self) -> list[str]:
+        """Bins that are waived although they were hit."""
+        return [name for name in self.waived if self.bins[name]]
+
+    @property
     def hit(self) -> int:
         """Number of bins that were hit."""
         return sum(count > 0 for count in self.bins.values())
+
+
+def lines_that_stop(source: Path) -> set[int]:
+    """Numbers of the lines that stop elaboration or simulation with a message."""
+    text = source.read_text().splitlines()
+    return {number for number, line in enumerate(text, 1) if re.search(r"\$(error|fatal|finish)\b", line)}
 
 
 def merge_code(folder: Path) -> list[FileCoverage]:
@@ -94,7 +107,10 @@ def merge_code(folder: Path) -> list[FileCoverage]:
     if not counts:
         raise CoverageError(f"no coverage of the RTL in {folder}. Fix: run make cov")
     files: dict[str, FileCoverage] = {}
+    stops = {name: lines_that_stop(Path(name)) for name in {point.file for point in counts}}
     for point, count in counts.items():
+        if stops[point.file].intersection(point.lines):
+            continue
         name = Path(point.file).name
         files.setdefault(name, FileCoverage(name)).add(point, count)
     return [files[name] for name in sorted(files)]
@@ -225,6 +241,11 @@ def problems_of(files: list[FileCoverage], groups: list[FunctionalGroup], floor:
     if not groups:
         problems.append("no functional coverage was measured")
     problems += [f"{group.name}: bin {name} was never hit" for group in groups for name in group.holes]
+    problems += [
+        f"{group.name}: bin {name} is waived, but was hit: delete the waiver"
+        for group in groups
+        for name in group.stale
+    ]
     return problems
 
 

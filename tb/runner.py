@@ -39,6 +39,7 @@ RTL = ROOT / "rtl"
 BUILD = ROOT / "build"
 RECORDS = BUILD / "tests" / "cocotb"
 COVERAGE = BUILD / "cov" / "verilator"
+COVERAGE_OPTIONS = Path(__file__).with_name("coverage.vlt")
 
 SIMULATORS = ("verilator", "icarus")
 TIMESCALE = ("1ns", "1ps")
@@ -434,7 +435,7 @@ def run_cocotb(
         if name == "icarus":
             paths = tuple(path for path in paths if path.suffix != ".vlt")
         if with_coverage:
-            paths = (*sorted(RTL.glob("*.coverage.vlt")), *paths)
+            paths = (COVERAGE_OPTIONS, *paths)
         build = _Build(
             simulator=name,
             toplevel=toplevel,
