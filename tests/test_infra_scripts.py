@@ -14,7 +14,7 @@ import pytest
 from scripts.check_headers import problems_of_verilog
 from scripts.check_sec_cm import names_in_rtl, names_in_table
 from scripts.check_testplan import Results, problems_of, read_results, without_parameters
-from scripts.cov import lines_that_stop, merge_code, merge_functional
+from scripts.cov import merge_code, merge_functional
 from scripts.cov import problems_of as coverage_problems
 from scripts.synth import plain_name, sizes
 from scripts.testplan import ROOT, TestplanError, Testpoint, load
@@ -203,12 +203,6 @@ def test_waiver_of_a_reached_bin_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "1.json").write_text(functional({"a": 1}, {"a": "unreachable: why"}))
     (problem,) = coverage_problems([], merge_functional(tmp_path), floor=0)
     assert "delete the waiver" in problem
-
-
-def test_checks_that_stop_a_run_are_not_counted(tmp_path: Path) -> None:
-    source = tmp_path / "a.v"
-    source.write_text('if (W < 1) begin\n  $error("%m");\n  $finish;\nend\nx = 1; // not an $errors\n')
-    assert lines_that_stop(source) == {2, 3}
 
 
 @pytest.mark.parametrize("text", [functional({"a": 0}, {"a": "no category"}), "{}", '{"groups": [{"bins": {}}]}', "["])
