@@ -10,7 +10,7 @@ Inputs, left by simulations with ``COV=1``:
 
 Outputs: ``build/cov/index.html`` with one annotated page per source file, ``build/cov/summary.txt`` and
 ``build/cov/summary.json``. It is a failure if a functional bin was never hit and is not waived, if a bin is waived but
-was hit, or if the line coverage of a file is below the floor. Verilator itself leaves out checks that stop a simulation.
+was hit, or if the line coverage of a file is below the floor. Verilator leaves out checks that stop a simulation.
 """
 
 from __future__ import annotations
