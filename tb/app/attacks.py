@@ -72,7 +72,7 @@ class Scene:
         return await self.memory.control.command(Opcode.CLOSE_READ, tensor.slot)
 
 
-async def _tampered(scene: Scene, tamper: Callable[[], None]) -> tuple[bool, str]:
+async def tampered(scene: Scene, tamper: Callable[[], None]) -> tuple[bool, str]:
     """Read, tamper, read again: a tag error, and from then on nothing leaves."""
     memory, victim = scene.memory, scene.victim
     await scene.see_verified(victim)
@@ -97,7 +97,7 @@ async def _tampered(scene: Scene, tamper: Callable[[], None]) -> tuple[bool, str
     )
 
 
-async def _badly_covered(scene: Scene, bursts: Sequence[Burst]) -> tuple[bool, str]:
+async def badly_covered(scene: Scene, bursts: Sequence[Burst]) -> tuple[bool, str]:
     """Read untouched data with a wrong schedule: a coverage error, and other tensors stay usable."""
     memory, victim = scene.memory, scene.victim
     result = await scene.window(victim, bursts)
@@ -110,17 +110,17 @@ async def _badly_covered(scene: Scene, bursts: Sequence[Burst]) -> tuple[bool, s
 
 async def bit_flip(scene: Scene) -> tuple[bool, str]:
     """One bit of the last byte of the victim is inverted."""
-    return await _tampered(scene, lambda: scene.dram.flip(scene.victim.base + scene.victim.nbytes - 1, bit=3))
+    return await tampered(scene, lambda: scene.dram.flip(scene.victim.base + scene.victim.nbytes - 1, bit=3))
 
 
 async def line_swap(scene: Scene) -> tuple[bool, str]:
     """The first two lines of the victim change places."""
-    return await _tampered(scene, lambda: scene.dram.swap(scene.victim.base, scene.victim.base + LINE_BYTES))
+    return await tampered(scene, lambda: scene.dram.swap(scene.victim.base, scene.victim.base + LINE_BYTES))
 
 
 async def line_move(scene: Scene) -> tuple[bool, str]:
     """The first lines of two tensors of the same version change places."""
-    return await _tampered(scene, lambda: scene.dram.swap(scene.victim.base, scene.other.base))
+    return await tampered(scene, lambda: scene.dram.swap(scene.victim.base, scene.other.base))
 
 
 async def replay_tensor(scene: Scene) -> tuple[bool, str]:
@@ -128,7 +128,7 @@ async def replay_tensor(scene: Scene) -> tuple[bool, str]:
     victim = scene.victim
     old = scene.dram.peek(victim.base, stored_bytes(victim.nbytes))
     await scene.rewrite([victim])
-    return await _tampered(scene, lambda: scene.dram.poke(victim.base, old))
+    return await tampered(scene, lambda: scene.dram.poke(victim.base, old))
 
 
 async def replay_line(scene: Scene) -> tuple[bool, str]:
@@ -136,32 +136,32 @@ async def replay_line(scene: Scene) -> tuple[bool, str]:
     addr = scene.victim.base + LINE_BYTES
     old = scene.dram.peek(addr, LINE_BYTES)
     await scene.rewrite([scene.victim])
-    return await _tampered(scene, lambda: scene.dram.poke(addr, old))
+    return await tampered(scene, lambda: scene.dram.poke(addr, old))
 
 
 async def rollback(scene: Scene) -> tuple[bool, str]:
     """All of DRAM is put back to what it was before every tensor was written anew."""
     old = scene.dram.snapshot()
     await scene.rewrite(list(scene.contents))
-    return await _tampered(scene, lambda: scene.dram.restore(old))
+    return await tampered(scene, lambda: scene.dram.restore(old))
 
 
 async def skipped_line(scene: Scene) -> tuple[bool, str]:
     """The reader leaves out one line of the victim."""
     spans = cut(scene.victim.base, scene.victim.nbytes, LINE_BYTES)
-    return await _badly_covered(scene, [span_burst(scene.victim, span) for span in spans[1:]])
+    return await badly_covered(scene, [span_burst(scene.victim, span) for span in spans[1:]])
 
 
 async def duplicate_read(scene: Scene) -> tuple[bool, str]:
     """The reader reads one line of the victim twice."""
     spans = cut(scene.victim.base, scene.victim.nbytes, LINE_BYTES)
-    return await _badly_covered(scene, [span_burst(scene.victim, span) for span in [*spans, spans[0]]])
+    return await badly_covered(scene, [span_burst(scene.victim, span) for span in [*spans, spans[0]]])
 
 
 async def duplicate_for_skipped(scene: Scene) -> tuple[bool, str]:
     """The reader reads one line twice and leaves out another, so that the number of lines is right."""
     spans = cut(scene.victim.base, scene.victim.nbytes, LINE_BYTES)
-    return await _badly_covered(scene, [span_burst(scene.victim, span) for span in [spans[0], *spans[:-1]]])
+    return await badly_covered(scene, [span_burst(scene.victim, span) for span in [spans[0], *spans[:-1]]])
 
 
 async def second_write(scene: Scene) -> tuple[bool, str]:

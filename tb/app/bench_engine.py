@@ -15,9 +15,11 @@ from typing import Any
 
 import cocotb
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge, ValueChange
+from Crypto.Cipher import AES
 from tensortee.registers import EngineState, Opcode, Result
 
 from tb.app.control import EngineControl, cycle_now
+from tb.app.job import test_key
 from tb.app.memory import ProtectedMemory, Tensor, assemble, span_burst
 from tb.app.port import LINE_BYTES, PAGE_BYTES, NpuPort, Traffic, write_burst
 from tb.app.tiles import cut
@@ -35,7 +37,10 @@ SEED = 1
 
 
 class CommandClock:
-    """Measures commands from the cycle in which the write of CMD is offered to the cycle in which irq rises."""
+    """Measures commands from the cycle in which the write of CMD is offered to the cycle in which irq rises.
+
+    The longest time of each command counts.
+    """
 
     def __init__(self, dut: Any, control: EngineControl) -> None:
         self._dut = dut
@@ -59,7 +64,7 @@ class CommandClock:
         await RisingEdge(self._dut.s_axil_awvalid)
         start = cycle_now()
         await RisingEdge(self._dut.irq)
-        self.cycles[name] = cycle_now() - start
+        self.cycles[name] = max(self.cycles.get(name, 0), cycle_now() - start)
 
 
 class MemoryLatency:
@@ -99,6 +104,7 @@ class EngineBench:
         self.dram = Dram(dut, timing=DramTiming(read_latency=DRAM_LATENCY), lines_only=True)
         self.memory = ProtectedMemory(dut, self.control, self.port, self._rng)
         self.commands = CommandClock(dut, self.control)
+        self._key = test_key(SEED, 0, self.control.key_bytes)
         self.source = Tensor("source", 0, 0, STREAM_BYTES)
         self.sink = Tensor("sink", 1, STREAM_BYTES, STREAM_BYTES)
         self.table = Tensor("table", 2, 2 * STREAM_BYTES, (SCATTERED_LINES + ISOLATED_READS) * LINE_BYTES)
@@ -109,7 +115,7 @@ class EngineBench:
         self.dram.start()
         await self.control.start()
         watcher = cocotb.start_soon(self._key_setup())
-        await self.control.install_key(self._rng.randbytes(self.control.key_bytes))
+        await self.control.install_key(self._key)
         cycles = await watcher
         for tensor in (self.source, self.sink, self.table):
             await self.commands.define(tensor)
@@ -144,8 +150,15 @@ class EngineBench:
         await self.commands.command(Opcode.CLOSE_READ, self.source.slot)
         await self.commands.command(Opcode.CLOSE_WRITE, self.sink.slot)
         assert assemble(self.source, reads) == self.contents[self.source], "the stream was read wrong"
-        assert await self.memory.read(self.sink) == data, "the stream was written wrong"
+        await self._open_sink(data)
         return rates
+
+    async def _open_sink(self, expected: bytes) -> None:
+        """Check what the stream left in DRAM with a third-party AES-GCM, which is quicker than reading it back."""
+        sealed = await self.memory.sealed_state(self.sink)
+        cipher = AES.new(self._key, AES.MODE_GCM, nonce=bytes.fromhex(sealed.iv))
+        stored = self.dram.read(self.sink.base, self.sink.nbytes)
+        assert cipher.decrypt_and_verify(stored, bytes.fromhex(sealed.tag)) == expected, "the stream was written wrong"
 
     async def line_reads(self) -> tuple[int, float]:
         """Read single lines, first alone, then all others in random order without a pause.

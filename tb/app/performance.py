@@ -8,9 +8,9 @@ that documentation and studies use what was measured, and a test compares it wit
 from __future__ import annotations
 
 import json
-import operator
 import tempfile
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,24 @@ from tb.runner import ROOT
 
 MEASURED_FILE = ROOT / "model" / "tensortee" / "data" / "engine_performance.json"
 
-TARGETS = {
-    "read_beats_per_cycle": (operator.ge, 0.99),
-    "write_beats_per_cycle": (operator.ge, 0.99),
-    "added_read_latency_cycles": (operator.le, 6),
-    "scattered_lines_per_cycle": (operator.ge, 1 / 8),
+
+class Relation(Enum):
+    """How a figure has to compare with its bound."""
+
+    AT_LEAST = "at least"
+    AT_MOST = "at most"
+
+    def holds(self, figure: float, bound: float) -> bool:
+        """Say whether the figure meets the bound."""
+        return figure >= bound if self is Relation.AT_LEAST else figure <= bound
+
+
+TARGETS: dict[str, tuple[Relation, float]] = {
+    "read_beats_per_cycle": (Relation.AT_LEAST, 0.99),
+    "write_beats_per_cycle": (Relation.AT_LEAST, 0.99),
+    "added_read_latency_cycles": (Relation.AT_MOST, 6),
+    "scattered_lines_per_cycle": (Relation.AT_LEAST, 0.125),
 }
-"""Figure: how it has to compare with what."""
 
 Figures = dict[str, Any]
 
@@ -48,12 +59,11 @@ def measure(simulator: str, data_w: int) -> Figures:
 
 def missed(figures: Figures) -> list[str]:
     """Return one line for every target that the figures miss."""
-    lines = []
-    for name, (holds, target) in TARGETS.items():
-        if not holds(figures[name], target):
-            sign = "at least" if holds is operator.ge else "at most"
-            lines.append(f"DATA_W = {figures['data_w']}: {name} is {figures[name]}, has to be {sign} {target}")
-    return lines
+    return [
+        f"DATA_W = {figures['data_w']}: {name} is {figures[name]}, has to be {relation.value} {bound:g}"
+        for name, (relation, bound) in TARGETS.items()
+        if not relation.holds(figures[name], bound)
+    ]
 
 
 def load_measured() -> dict[int, Figures]:
@@ -68,21 +78,24 @@ def load_measured() -> dict[int, Figures]:
 
 def save_measured(figures: Sequence[Figures]) -> None:
     """Write the measured file."""
+    stream = "beats per clock cycle, reads and writes at the same time in bursts of 4 KiB, first to last beat"
     document = {
         "kind": "measured",
         "by": "scripts/bench.py --update: RTL simulation, identical in Icarus Verilog and Verilator",
         "units": {
-            "read_beats_per_cycle": "beats per clock cycle, reads and writes at the same time in bursts of 4 KiB",
-            "write_beats_per_cycle": "beats per clock cycle, reads and writes at the same time in bursts of 4 KiB",
+            "data_w": "bits",
+            "read_beats_per_cycle": stream,
+            "write_beats_per_cycle": stream,
             "added_read_latency_cycles": "clock cycles from read address to first beat, more than the memory alone",
             "scattered_lines_per_cycle": "single-line reads in random order per clock cycle",
-            "command_cycles": "clock cycles from the write of CMD to irq; key: from the handshake to READY",
+            "command_cycles": "clock cycles from the write of CMD to irq; key: from its handshake to state READY",
         },
         "conditions": {
             "dram_read_latency_cycles": DRAM_LATENCY,
-            "streamed_bytes": STREAM_BYTES,
+            "streamed_bytes_per_direction": STREAM_BYTES,
             "scattered_lines": SCATTERED_LINES,
         },
+        "targets": {name: f"{relation.value} {bound:g}" for name, (relation, bound) in TARGETS.items()},
         "figures": sorted(figures, key=lambda entry: int(entry["data_w"])),
     }
     MEASURED_FILE.parent.mkdir(parents=True, exist_ok=True)

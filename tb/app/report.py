@@ -10,7 +10,6 @@ from rich.table import Table
 
 from tb.app.tiles import stored_bytes
 
-
 SHOWN_DIGITS = 12
 
 

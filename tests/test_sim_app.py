@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main job: `make sim`, with the network and with tensors of one's own, and its judges."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from rich.console import Console
+
+from tb.app import train
+from tb.app.attacks import ATTACKS
+from tb.app.engine import run_on_engine
+from tb.app.image import check_image
+from tb.app.job import JOB_VARIABLE, Job
+from tb.app.main import DATA_W, conclude, main
+from tb.app.report import verdict
+from tb.app.tiles import REGION_BYTES, cut, stored_bytes, tiled
+from tb.app.user_tensors import TensorFileError, load_user_tensors
+from tb.runner import simulators
+
+SUMMARY_KEYS = {"simulator", "seed", "key", "cycles", "accuracy", "tensors", "attacks"}
+TENSOR_KEYS = {"name", "base", "nbytes", "tensor_id", "version", "iv", "tag", "sha256"}
+DTYPES = {"BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "F16": 2, "BF16": 2, "F32": 4, "I64": 8}
+
+
+def opened(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Open a run's image with pyca/cryptography; returns summary and plaintexts by name."""
+    summary = json.loads((folder / "summary.json").read_text())
+    image = (folder / "dram.bin").read_bytes()
+    gcm = AESGCM(bytes.fromhex(summary["key"]))
+    plain = {}
+    for tensor in summary["tensors"]:
+        assert set(tensor) >= TENSOR_KEYS
+        stored = image[tensor["base"] : tensor["base"] + tensor["nbytes"]]
+        data = gcm.decrypt(bytes.fromhex(tensor["iv"]), stored + bytes.fromhex(tensor["tag"]), b"")
+        assert hashlib.sha256(data).hexdigest() == tensor["sha256"]
+        identity = tensor["tensor_id"] << 64 | tensor["version"]
+        assert tensor["iv"] == identity.to_bytes(12, "big").hex()
+        plain[tensor["name"]] = data
+    assert set(summary) >= SUMMARY_KEYS
+    return summary, plain
+
+
+def write_safetensors(path: Path, tensors: dict[str, tuple[str, list[int], bytes]]) -> None:
+    """Write a safetensors file by hand: name to dtype, shape, data."""
+    header, body = {}, b""
+    for name, (dtype, shape, data) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
+        body += data
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
+
+
+def job_for(sim: str, folder: Path) -> Job:
+    return Job(sim, seed=1, data_w=DATA_W[sim], slots=16, images=60, tensors="", output=str(folder))
+
+
+# The whole job -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sim", simulators())
+def test_network(sim: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = {"verilator": "360", "icarus": "60"}[sim]
+    assert main(["--sim", sim, "--images", images, "--output", str(tmp_path)]) == 0
+    summary, plain = opened(tmp_path)
+    assert summary["simulator"] == sim
+    assert summary["accuracy"]["protected"] == summary["accuracy"]["unprotected"] > 0.95
+    assert [attack["name"] for attack in summary["attacks"]] == list(ATTACKS)
+    assert all(attack["detected"] for attack in summary["attacks"])
+    weights = train.load_file(train.WEIGHTS_FILE)
+    assert len(plain) == len(weights) + 4
+    for name, array in weights.items():
+        assert plain[name] == array.tobytes()
+    versions = {tensor["name"]: tensor["version"] for tensor in summary["tensors"]}
+    assert versions["fc.weight"] == 1
+    assert versions["logits"] == int(images) // 60
+    assert "PASSED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sim", simulators())
+def test_own_tensors(sim: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every dtype, odd lengths, a tensor without elements, more tensors than slots."""
+    rng = Random(7)
+    tensors: dict[str, tuple[str, list[int], bytes]] = {"nothing": ("F32", [0, 3], b"")}
+    for index, count in enumerate((1, 2, 3, 5, 15, 16, 17, 31, 63, 64, 65, 127, 128, 129, 333, 700, 1021, 4097, 5000)):
+        dtype, size = list(DTYPES.items())[index % len(DTYPES)]
+        tensors[f"layer.{index}"] = (dtype, [count], rng.randbytes(count * size))
+    tensors["scalar"] = ("F32", [], rng.randbytes(4))
+    path = tmp_path / "own.safetensors"
+    write_safetensors(path, tensors)
+    assert main(["--sim", sim, "--tensors", str(path), "--output", str(tmp_path)]) == 0
+    summary, plain = opened(tmp_path)
+    assert plain == {name: data for name, (_, _, data) in tensors.items() if data}
+    assert summary["accuracy"] is None
+    assert len({tensor["tensor_id"] for tensor in summary["tensors"]}) == len(plain) > 16
+    assert len(summary["attacks"]) == len(ATTACKS)
+    assert "nothing: has no elements" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sim", simulators())
+def test_judges(sim: str, tmp_path: Path) -> None:
+    job = job_for(sim, tmp_path)
+    job.save(tmp_path / "job.json")
+    run_on_engine("tb.app.selfcheck", sim, job.data_w, extra_env={JOB_VARIABLE: str(tmp_path / "job.json")})
+
+
+# Errors of the user ------------------------------------------------------------------------------------------------------
+
+
+def test_unusable_files_are_named(tmp_path: Path) -> None:
+    good, truncated, foreign, empty = (tmp_path / name for name in ("good", "truncated", "foreign", "empty"))
+    write_safetensors(good, {"a": ("U8", [100], bytes(100))})
+    truncated.write_bytes(good.read_bytes()[:-1])
+    foreign.write_bytes(b"not a checkpoint at all")
+    write_safetensors(empty, {"a": ("U8", [0], b"")})
+    assert load_user_tensors(good).contents == {"a": bytes(100)}
+    cases = {
+        tmp_path / "missing": "does not exist",
+        tmp_path: "is a folder",
+        truncated: "damaged",
+        foreign: "not a safetensors file",
+        empty: "no tensor with data",
+    }
+    for path, message in cases.items():
+        with pytest.raises(TensorFileError, match=message) as caught:
+            load_user_tensors(path)
+        assert str(path) in str(caught.value)
+
+
+def test_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--tensors", str(tmp_path / "missing"), "--output", str(tmp_path)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("options", [["--images", "61"], ["--images", "0"], ["--images", "420"], ["--sim", "vcs"]])
+def test_bad_options_are_refused(options: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(options)
+    assert caught.value.code == 2
+
+
+# Verdict -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Job:
+    """A run's output, made with a library instead of the engine."""
+    key, iv, data = bytes(range(16)), bytes(11) + b"\x01", b"plaintext of a tensor" * 5
+    sealed = AESGCM(key).encrypt(iv, data, b"")
+    job = job_for("icarus", tmp_path)
+    job.image_file.write_bytes(bytes(64) + sealed[:-16])
+    tensor = {"name": "t", "base": 64, "nbytes": len(data), "tensor_id": 0, "version": 1}
+    tensor |= {"iv": iv.hex(), "tag": sealed[-16:].hex(), "sha256": hashlib.sha256(data).hexdigest()}
+    summary = {"simulator": "icarus", "seed": 1, "data_w": 128, "key": key.hex(), "cycles": 1}
+    summary |= {"lines_read": 1, "lines_written": 1, "read_beats_per_cycle": 1.0, "write_beats_per_cycle": 1.0}
+    summary |= {"accuracy": {"protected": 0.9, "unprotected": 0.9}, "tensors": [tensor]}
+    summary["attacks"] = [{"name": "bit_flip", "detected": True, "observed": ""}]
+    job.summary_file.write_text(json.dumps(summary))
+    return job
+
+
+def edit(job: Job, change: dict[str, Any]) -> None:
+    job.summary_file.write_text(json.dumps(json.loads(job.summary_file.read_text()) | change))
+
+
+def test_good_run_passes(finished: Job) -> None:
+    assert conclude(Console(), finished) == 0
+
+
+def test_undetected_attack_fails_the_run(finished: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(finished, {"attacks": [{"name": "rollback", "detected": False, "observed": "OK"}]})
+    assert conclude(Console(), finished) == 1
+    assert "attack not detected: rollback" in capsys.readouterr().out
+
+
+def test_changed_accuracy_fails_the_run(finished: Job) -> None:
+    edit(finished, {"accuracy": {"protected": 0.9, "unprotected": 0.91}})
+    assert conclude(Console(), finished) == 1
+
+
+def test_flipped_bit_in_the_image_fails_the_run(finished: Job) -> None:
+    image = bytearray(finished.image_file.read_bytes())
+    image[100] ^= 0x10
+    finished.image_file.write_bytes(image)
+    assert conclude(Console(), finished) == 1
+    (problem,) = check_image(bytes(image), finished.summary_file)
+    assert problem.startswith("t: ")
+
+
+def test_wrong_plaintext_is_found(finished: Job) -> None:
+    tensors = json.loads(finished.summary_file.read_text())["tensors"]
+    edit(finished, {"tensors": [tensors[0] | {"sha256": "00" * 32}]})
+    (problem,) = check_image(finished.image_file.read_bytes(), finished.summary_file)
+    assert "not to what was written" in problem
+
+
+def test_run_without_tensors_and_blind_check_fail() -> None:
+    reasons = verdict({"tensors": [], "attacks": [], "accuracy": None}, [], forgery_found=False)
+    assert len(reasons) == 2
+
+
+# Parts -------------------------------------------------------------------------------------------------------------------
+
+
+def test_training_reproduces_the_weights_file() -> None:
+    assert train.main(["--check"]) == 0
+
+
+def test_changed_weights_are_found() -> None:
+    stored = train.load_file(train.WEIGHTS_FILE)
+    changed = {name: array.copy() for name, array in stored.items()}
+    changed["fc.weight"][0, 0] ^= 0x40
+    with pytest.raises(ValueError, match=r"fc\.weight"):
+        train.differences(changed, stored)
+    del changed["fc.weight"]
+    with pytest.raises(ValueError, match="other tensors"):
+        train.differences(changed, stored)
+
+
+@pytest.mark.parametrize("nbytes", [1, 64, 65, 1024, 5000, 3 * REGION_BYTES + 77])
+@pytest.mark.parametrize("base", [0x1000, 0x1FC0, 0x12340])
+def test_tiles_cover_every_line_once(base: int, nbytes: int) -> None:
+    spans = tiled(base, nbytes, Random(3))
+    assert sorted(spans) == cut(base, nbytes)
+    lines = [offset // 64 + k for offset, length in spans for k in range(length // 64)]
+    assert sorted(lines) == list(range(stored_bytes(nbytes) // 64))
+    assert all((base + offset) // 4096 == (base + offset + length - 1) // 4096 for offset, length in spans)
+    if nbytes > REGION_BYTES:
+        assert spans != sorted(spans)
+        oldest = 0
+        written: set[int] = set()
+        for offset, length in spans:
+            written.add(offset)
+            while oldest in written:
+                oldest += next(size for start, size in spans if start == oldest)
+            assert offset + length - oldest <= 2 * REGION_BYTES, "further ahead than the write map reaches"
