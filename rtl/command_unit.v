@@ -28,7 +28,7 @@ module command_unit #(
     parameter SLOTS     = 16,    // tensor slots
     parameter SLOT_W    = 4,     // width of a slot number in bits
     parameter VERSION_W = 64,    // bits of the version number in use, 4 .. 64
-    parameter [3:0] OWNER = 4'd1 // top bits of every tensor_id
+    parameter OWNER     = 1      // top four bits of every tensor_id, 0 .. 15
 ) (
     input  wire                clk,
     input  wire                rst,
@@ -230,7 +230,7 @@ module command_unit #(
     assign define_line   = base[ADDR_W-1:6];
     assign define_nbytes = nbytes[36:0];
     assign define_lines  = lines;
-    assign define_iv_hi  = {4'd0, OWNER, next_id[23:0]};
+    assign define_iv_hi  = {4'd0, OWNER[3:0], next_id[23:0]};
     assign define_h_top  = sum;
     assign define_g_end  = op_p;
     assign bump          = act && (fsm == OPEN_MAP) && is_open_write && wm_clear_ready;

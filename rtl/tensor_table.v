@@ -6,7 +6,7 @@
 // Lookup      two independent combinational ports (rd, wr): a line address hits the slot
 //             whose lines contain it; slots never overlap (the command unit checks with the
 //             third port, probe_*). hit is low if no slot matches; the other outputs then are
-//             those of slot 0 and mean nothing.
+//             zero and mean nothing.
 // Locks       while lock is high, lock_slot is reported as not open: its state is changing.
 // Updates     by the command unit, one slot at a time (cmd_slot), in the next cycle:
 //             define (geometry, IV, closed forms), bump (version + 1, tag forgotten), seal
@@ -114,7 +114,11 @@ module tensor_table #(
     reg [127:0]  h_top   [0:SLOTS-1];
     reg [127:0]  g_end   [0:SLOTS-1];
 
-    wire [SLOTS-1:0] rd_match, wr_match, overlap, rd_under_way, wr_under_way;
+    wire [SLOTS-1:0]    rd_match, wr_match, overlap, rd_under_way, wr_under_way;
+    wire [SLOTS*LW-1:0] rd_froms, wr_froms;    // lines from each slot's base to the line looked up
+    wire [SLOTS*31-1:0] all_lines;
+    wire [SLOTS*37-1:0] all_nbytes;
+    wire [SLOTS-1:0]    reading, writing;
 
     genvar i;
     generate
@@ -127,6 +131,13 @@ module tensor_table #(
             wire [LW-1:0] wr_from = wr_line - base[i];
             wire [LW:0]   first   = {1'b0, base[i]};
             wire [LW:0]   behind  = first + lines_wide(lines[i]);
+
+            assign rd_froms[i*LW +: LW]   = rd_from;
+            assign wr_froms[i*LW +: LW]   = wr_from;
+            assign all_lines[i*31 +: 31]  = lines[i];
+            assign all_nbytes[i*37 +: 37] = nbytes[i];
+            assign reading[i] = (state[i] == `TTEE_SLOT_READING) && !(lock && lock_slot == INDEX[SLOT_W-1:0]);
+            assign writing[i] = (state[i] == `TTEE_SLOT_WRITING) && !(lock && lock_slot == INDEX[SLOT_W-1:0]);
 
             assign rd_match[i] = used && (rd_line >= base[i]) && ({1'b0, rd_from} < lines_wide(lines[i]));
             assign wr_match[i] = used && (wr_line >= base[i]) && ({1'b0, wr_from} < lines_wide(lines[i]));
@@ -211,23 +222,55 @@ module tensor_table #(
         end
     endfunction
 
-    wire [63:0] rd_offset = {{64-LW{1'b0}}, rd_line - base[rd_slot]};
-    wire [63:0] wr_offset = {{64-LW{1'b0}}, wr_line - base[wr_slot]};
+    // What the matching slot holds is gathered by AND and OR of the match bits, without waiting
+    // for its number.
+    reg [LW-1:0] rd_offset, wr_offset;
+    reg [30:0]   rd_lines_or, wr_lines_or;
+    reg [36:0]   rd_nbytes_or, wr_nbytes_or;
+
+    integer rd_i;
+    always @* begin
+        rd_offset    = {LW{1'b0}};
+        rd_lines_or  = 31'd0;
+        rd_nbytes_or = 37'd0;
+        for (rd_i = 0; rd_i < SLOTS; rd_i = rd_i + 1)
+            if (rd_match[rd_i]) begin
+                rd_offset    = rd_offset | rd_froms[rd_i*LW +: LW];
+                rd_lines_or  = rd_lines_or | all_lines[rd_i*31 +: 31];
+                rd_nbytes_or = rd_nbytes_or | all_nbytes[rd_i*37 +: 37];
+            end
+    end
+
+    integer wr_i;
+    always @* begin
+        wr_offset    = {LW{1'b0}};
+        wr_lines_or  = 31'd0;
+        wr_nbytes_or = 37'd0;
+        for (wr_i = 0; wr_i < SLOTS; wr_i = wr_i + 1)
+            if (wr_match[wr_i]) begin
+                wr_offset    = wr_offset | wr_froms[wr_i*LW +: LW];
+                wr_lines_or  = wr_lines_or | all_lines[wr_i*31 +: 31];
+                wr_nbytes_or = wr_nbytes_or | all_nbytes[wr_i*37 +: 37];
+            end
+    end
+
+    wire [63:0] rd_offset_wide = {{64-LW{1'b0}}, rd_offset};
+    wire [63:0] wr_offset_wide = {{64-LW{1'b0}}, wr_offset};
 
     assign rd_hit    = |rd_match;
     assign rd_slot   = encode(rd_match);
-    assign rd_open   = (state[rd_slot] == `TTEE_SLOT_READING) && !(lock && lock_slot == rd_slot);
-    assign rd_index  = rd_offset[29:0];
-    assign rd_lines  = lines[rd_slot];
-    assign rd_nbytes = nbytes[rd_slot];
+    assign rd_open   = |(rd_match & reading);
+    assign rd_index  = rd_offset_wide[29:0];
+    assign rd_lines  = rd_lines_or;
+    assign rd_nbytes = rd_nbytes_or;
     assign rd_iv     = {iv_hi[rd_iv_slot], version[rd_iv_slot]};
 
     assign wr_hit    = |wr_match;
     assign wr_slot   = encode(wr_match);
-    assign wr_open   = (state[wr_slot] == `TTEE_SLOT_WRITING) && !(lock && lock_slot == wr_slot);
-    assign wr_index  = wr_offset[29:0];
-    assign wr_lines  = lines[wr_slot];
-    assign wr_nbytes = nbytes[wr_slot];
+    assign wr_open   = |(wr_match & writing);
+    assign wr_index  = wr_offset_wide[29:0];
+    assign wr_lines  = wr_lines_or;
+    assign wr_nbytes = wr_nbytes_or;
     assign wr_iv     = {iv_hi[wr_iv_slot], version[wr_iv_slot]};
 
     assign probe_overlap = |overlap;
@@ -249,7 +292,7 @@ module tensor_table #(
     assign view_id      = iv_hi[view_slot][27:0];
     assign view_version = version[view_slot];
 
-    wire _unused = &{1'b0, rd_offset[63:30], wr_offset[63:30]};
+    wire _unused = &{1'b0, rd_offset_wide[63:30], wr_offset_wide[63:30]};
 
 endmodule
 

@@ -43,7 +43,7 @@ module tensortee_engine #(
     parameter KS_DEPTH  = 32,    // keystream beats buffered per burst: 32, 64
     parameter MAP_WORDS = 256,   // write map per slot in words of 64 lines: power of two, 4 .. 1024
     parameter VERSION_W = 64,    // bits of the version number in use: 4 .. 64
-    parameter [3:0] OWNER = 4'd1 // top bits of every tensor_id: 0 .. 15
+    parameter OWNER     = 1      // top four bits of every tensor_id: 0 .. 15
 ) (
     input  wire                clk,
     input  wire                rst,
@@ -176,7 +176,7 @@ module tensortee_engine #(
             || (RD_TXNS != 4 && RD_TXNS != 8 && RD_TXNS != 16) || (WR_TXNS != 4 && WR_TXNS != 8 && WR_TXNS != 16)
             || (KS_DEPTH != 32 && KS_DEPTH != 64)
             || MAP_WORDS < 4 || MAP_WORDS > 1024 || (MAP_WORDS & (MAP_WORDS - 1)) != 0
-            || VERSION_W < 4 || VERSION_W > 64) begin : g_illegal
+            || VERSION_W < 4 || VERSION_W > 64 || OWNER < 0 || OWNER > 15) begin : g_illegal
             // Elaboration stops here: there is no such module.
             illegal_tensortee_engine_parameters u_see_the_table_of_parameters_in_docs_interfaces ();
         end
