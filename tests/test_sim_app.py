@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from rich.console import Console
+from safetensors.numpy import load_file
 
 from tb.app import train
 from tb.app.attacks import ATTACKS
@@ -20,6 +21,7 @@ from tb.app.engine import run_on_engine
 from tb.app.image import check_image
 from tb.app.job import JOB_VARIABLE, Job
 from tb.app.main import DATA_W, conclude, main
+from tb.app.network import WEIGHTS_FILE
 from tb.app.report import verdict
 from tb.app.tiles import REGION_BYTES, cut, stored_bytes, tiled
 from tb.app.user_tensors import TensorFileError, load_user_tensors
@@ -62,7 +64,7 @@ def job_for(sim: str, folder: Path) -> Job:
     return Job(sim, seed=1, data_w=DATA_W[sim], slots=16, images=60, tensors="", output=str(folder))
 
 
-# The whole job -----------------------------------------------------------------------------------------------------------
+# The whole job --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sim", simulators())
@@ -74,7 +76,7 @@ def test_network(sim: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert summary["accuracy"]["protected"] == summary["accuracy"]["unprotected"] > 0.95
     assert [attack["name"] for attack in summary["attacks"]] == list(ATTACKS)
     assert all(attack["detected"] for attack in summary["attacks"])
-    weights = train.load_file(train.WEIGHTS_FILE)
+    weights = load_file(WEIGHTS_FILE)
     assert len(plain) == len(weights) + 4
     for name, array in weights.items():
         assert plain[name] == array.tobytes()
@@ -111,7 +113,7 @@ def test_judges(sim: str, tmp_path: Path) -> None:
     run_on_engine("tb.app.selfcheck", sim, job.data_w, extra_env={JOB_VARIABLE: str(tmp_path / "job.json")})
 
 
-# Errors of the user ------------------------------------------------------------------------------------------------------
+# Errors of the user ---------------------------------------------------------------------------------------------------
 
 
 def test_unusable_files_are_named(tmp_path: Path) -> None:
@@ -146,7 +148,7 @@ def test_bad_options_are_refused(options: list[str]) -> None:
     assert caught.value.code == 2
 
 
-# Verdict -----------------------------------------------------------------------------------------------------------------
+# Verdict --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -206,7 +208,7 @@ def test_run_without_tensors_and_blind_check_fail() -> None:
     assert len(reasons) == 2
 
 
-# Parts -------------------------------------------------------------------------------------------------------------------
+# Parts ----------------------------------------------------------------------------------------------------------------
 
 
 def test_training_reproduces_the_weights_file() -> None:
@@ -214,7 +216,7 @@ def test_training_reproduces_the_weights_file() -> None:
 
 
 def test_changed_weights_are_found() -> None:
-    stored = train.load_file(train.WEIGHTS_FILE)
+    stored = load_file(WEIGHTS_FILE)
     changed = {name: array.copy() for name, array in stored.items()}
     changed["fc.weight"][0, 0] ^= 0x40
     with pytest.raises(ValueError, match=r"fc\.weight"):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import cocotb
+import pytest
 
 from tb.app.attacks import Scene, badly_covered, tampered
 from tb.app.job import Job
@@ -45,9 +46,5 @@ async def work_on_tampered_data_stops(dut: Any) -> None:
     scene = await _scene(dut)
     victim: Tensor = scene.victim
     scene.dram.flip(victim.base)
-    try:
+    with pytest.raises(ProtectionError, match="TAG_ERROR"):
         await scene.see_verified(victim)
-    except ProtectionError as error:
-        assert "TAG_ERROR" in str(error)
-    else:
-        raise AssertionError("tampered data was returned")
