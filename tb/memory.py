@@ -129,6 +129,17 @@ class SparseMemory:
         self._substitutes.clear()
         self._reads.clear()
 
+    def difference(self, other: SparseMemory, addr: int, nbytes: int) -> int | None:
+        """Return the address of the first page in an area in which two images differ, None if they are equal."""
+        first, last = addr // PAGE_BYTES, (addr + nbytes - 1) // PAGE_BYTES
+        numbers = {number for image in (self, other) for number in image._pages if first <= number <= last}
+        for number in sorted(numbers):
+            start = max(addr, number * PAGE_BYTES)
+            size = min(addr + nbytes, (number + 1) * PAGE_BYTES) - start
+            if self.peek(start, size) != other.peek(start, size):
+                return start
+        return None
+
     # Whole image ------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> dict[int, bytes]:

@@ -162,8 +162,8 @@ class ChannelOrder(EngineTest):
         timing = self.env.axi.driver.manager.timing
         for npu in ("together", "data_first", "address_first"):
             for memory in ("any", "aw_first", "w_first"):
-                timing.write_order = npu  # type: ignore[assignment]
-                self.env.dram.timing = DramTiming(write_order=memory)  # type: ignore[arg-type]
+                timing.write_order = npu
+                self.env.dram.timing = DramTiming(write_order=memory)
                 plan = runs(BASE, 12, self.env.bus_bytes, self.rng, longest=4)
                 await self.seq.store(0, BASE, data, plan=plan)
                 assert await self.seq.load(0, BASE, len(data)) == data

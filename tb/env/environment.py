@@ -148,7 +148,6 @@ class EngineEnv(uvm_env):
         """Bring every part that follows the engine's state back to the state after reset."""
         self.axi.driver.manager.abandon()
         self.predictor.engine.reset()
-        self.sideband.recoverable = 0
         self.scoreboard.forget_traffic()
 
     def interrupted(self) -> None:
@@ -159,7 +158,7 @@ class EngineEnv(uvm_env):
 
     def adopt_faults(self) -> None:
         """Take over the count of alerts from the engine: how many bursts an interruption hit is a matter of timing."""
-        self.predictor.engine.alert_recov = self.sideband.recoverable
+        self.predictor.engine.control.alert_recov = self.sideband.recoverable
 
     def start(self) -> None:
         """Start every agent and monitor."""

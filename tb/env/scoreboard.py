@@ -182,9 +182,9 @@ class Scoreboard(uvm_scoreboard):
             for difference in self.predictor.compare_slot(slot, view):
                 self.error(f"slot {slot}: {difference}")
             if view.state != SlotState.EMPTY:
-                size = view.lines * LINE_BYTES
-                if self.dram.memory.peek(view.base, size) != self.predictor.memory.peek(view.base, size):
-                    self.error(f"slot {slot}: the DRAM image differs from that of the golden model")
+                at = self.dram.memory.difference(self.predictor.memory, view.base, view.lines * LINE_BYTES)
+                if at is not None:
+                    self.error(f"slot {slot}: the DRAM image differs from that of the golden model at {at:#x}")
 
     # Verdict ----------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from random import Random
 
 from cocotb.triggers import ClockCycles
 from pyuvm import uvm_sequence
-from tensortee.registers import REGISTERS, Opcode, Result
+from tensortee.registers import REGISTERS, EngineState, Opcode, Result
 
 from tb.env.axi_agent import BurstItem
 from tb.env.bursts import INCR, Burst
@@ -60,10 +60,14 @@ class EngineSequence(uvm_sequence):
         sequencer = self.env.keys.sequencer
         await sequencer.start_item(item)
         await sequencer.finish_item(item)
+        await self.until(EngineState.READY)
+
+    async def until(self, state: EngineState) -> None:
+        """Wait for an engine state."""
         for _ in range(SETUP_TIMEOUT_POLLS):
-            if (await self.word("STATUS")) & 7 == 3:
+            if await self.env.control.registers.get("STATUS.STATE") == state:
                 return
-        raise AssertionError("the engine does not become READY after a key was installed")
+        raise AssertionError(f"the engine does not come to the state {state.name}")
 
     async def command(self, opcode: int, slot: int = 0, base: int = 0, nbytes: int = 0) -> Result:
         """Execute a command and return its result; the scoreboard checks it."""
