@@ -41,34 +41,55 @@ module gf128_mul #(
     end
 `endif
 
-    // Karatsuba: operands of the nine products. Words 0 .. 3, then 0+1, 2+3, 0+2, 1+3 and all.
-    function [287:0] operands;
-        input [127:0] v;
-        operands = {
-            v[127:96] ^ v[95:64] ^ v[63:32] ^ v[31:0],
-            v[127:96] ^ v[63:32],
-            v[95:64] ^ v[31:0],
-            v[127:96] ^ v[95:64],
-            v[63:32] ^ v[31:0],
-            v
-        };
-    endfunction
+    // Karatsuba: the nine products of the words 0 .. 3 and of their sums. Each has a net of
+    // its own, because an event-driven simulator would pass on a common one nine times.
+    wire [31:0] a01   = a[31:0] ^ a[63:32];
+    wire [31:0] a23   = a[95:64] ^ a[127:96];
+    wire [31:0] a02   = a[31:0] ^ a[95:64];
+    wire [31:0] a13   = a[63:32] ^ a[127:96];
+    wire [31:0] a0123 = a[31:0] ^ a[63:32] ^ a[95:64] ^ a[127:96];
+    wire [31:0] b01   = b[31:0] ^ b[63:32];
+    wire [31:0] b23   = b[95:64] ^ b[127:96];
+    wire [31:0] b02   = b[31:0] ^ b[95:64];
+    wire [31:0] b13   = b[63:32] ^ b[127:96];
+    wire [31:0] b0123 = b[31:0] ^ b[63:32] ^ b[95:64] ^ b[127:96];
+    wire [62:0] m0, m1, m2, m3, m01, m23, m02, m13, m0123;
+
+    gf_clmul32 u_m0    (.en (in_valid), .a (a[31:0]),   .b (b[31:0]),   .p (m0));
+    gf_clmul32 u_m1    (.en (in_valid), .a (a[63:32]),  .b (b[63:32]),  .p (m1));
+    gf_clmul32 u_m2    (.en (in_valid), .a (a[95:64]),  .b (b[95:64]),  .p (m2));
+    gf_clmul32 u_m3    (.en (in_valid), .a (a[127:96]), .b (b[127:96]), .p (m3));
+    gf_clmul32 u_m01   (.en (in_valid), .a (a01),       .b (b01),       .p (m01));
+    gf_clmul32 u_m23   (.en (in_valid), .a (a23),       .b (b23),       .p (m23));
+    gf_clmul32 u_m02   (.en (in_valid), .a (a02),       .b (b02),       .p (m02));
+    gf_clmul32 u_m13   (.en (in_valid), .a (a13),       .b (b13),       .p (m13));
+    gf_clmul32 u_m0123 (.en (in_valid), .a (a0123),     .b (b0123),     .p (m0123));
 
     // 64-bit product from its low, high and middle 32-bit products.
     function [126:0] join64;
         input [62:0] low, high, middle;
-        join64 = {high, 1'b0, low} ^ {32'd0, low ^ high ^ middle, 32'd0};
+        reg   [62:0] overlap;
+        begin
+            overlap = low ^ high ^ middle;
+            join64  = {high ^ {32'd0, overlap[62:32]}, {1'b0, low} ^ {overlap[31:0], 32'd0}};
+        end
     endfunction
 
-    // 128-bit product from the nine products.
+    // 128-bit product from the nine 32-bit products.
     function [254:0] join128;
-        input [566:0] m;
-        reg   [126:0] low, high, middle;
+        input [62:0] p0, p1, p2, p3, p01, p23, p02, p13, p0123;
+        reg   [63:0] low0, high0, middle0;
+        reg   [62:0] low1, high1, middle1;
         begin
-            low     = join64(m[0 +: 63],   m[63 +: 63],  m[252 +: 63]);
-            high    = join64(m[126 +: 63], m[189 +: 63], m[315 +: 63]);
-            middle  = join64(m[378 +: 63], m[441 +: 63], m[504 +: 63]);
-            join128 = {high, 1'b0, low} ^ {64'd0, low ^ high ^ middle, 64'd0};
+            {low1, low0}       = join64(p0, p1, p01);
+            {high1, high0}     = join64(p2, p3, p23);
+            {middle1, middle0} = join64(p02, p13, p0123);
+            join128 = {
+                high1,
+                high0 ^ {1'b0, middle1 ^ low1 ^ high1},
+                {1'b0, low1} ^ middle0 ^ low0 ^ high0,
+                low0
+            };
         end
     endfunction
 
@@ -76,79 +97,57 @@ module gf128_mul #(
     // part of z is folded; first what the fold itself would push past x^127.
     function [127:0] remainder;
         input [254:0] z;
-        reg   [127:0] high;
+        reg   [63:0]  high, low;
         begin
-            high      = {z[126:0], 1'b0};
-            high      = high ^ {high[0], 127'd0} ^ {high[1:0], 126'd0} ^ {high[6:0], 121'd0};
-            remainder = z[254:127] ^ high ^ (high >> 1) ^ (high >> 2) ^ (high >> 7);
+            low       = {z[62:0], 1'b0};
+            high      = z[126:63] ^ {low[0], 63'd0} ^ {low[1:0], 62'd0} ^ {low[6:0], 57'd0};
+            remainder = {
+                z[254:191] ^ high ^ (high >> 1) ^ (high >> 2) ^ (high >> 7),
+                z[190:127] ^ low ^ {high[0], low[63:1]} ^ {high[1:0], low[63:2]} ^ {high[6:0], low[63:7]}
+            };
         end
     endfunction
 
-    wire [287:0] a_words = operands(a);
-    wire [287:0] b_words = operands(b);
-    wire [566:0] products;
-
-    genvar i;
-    generate
-        for (i = 0; i < 9; i = i + 1) begin : g_product
-            gf_clmul32 u_product (
-                .en (in_valid),
-                .a  (a_words[32*i +: 32]),
-                .b  (b_words[32*i +: 32]),
-                .p  (products[63*i +: 63])
-            );
-        end
-    endgenerate
-
     // Optional stage behind the 32-bit products.
-    wire         joined_valid;
-    wire [566:0] joined_products;
-
     generate
         if (STAGES >= 3) begin : g_products
-            reg         valid;
-            reg [566:0] held;
+            reg        valid;
+            reg [62:0] q0, q1, q2, q3, q01, q23, q02, q13, q0123;
             always @(posedge clk) begin
                 if (clear) begin
-                    valid <= 1'b0;
-                    held  <= 567'd0;
+                    valid                                       <= 1'b0;
+                    {q0, q1, q2, q3, q01, q23, q02, q13, q0123} <= 567'd0;
                 end else if (in_valid || valid) begin
-                    valid <= in_valid;
-                    held  <= products;
+                    valid                                       <= in_valid;
+                    {q0, q1, q2, q3, q01, q23, q02, q13, q0123} <= {m0, m1, m2, m3, m01, m23, m02, m13, m0123};
                 end
             end
-            assign joined_valid    = valid;
-            assign joined_products = held;
-        end else begin : g_no_products
-            assign joined_valid    = in_valid;
-            assign joined_products = products;
+        end else begin : g_products
+            wire        valid = in_valid;
+            wire [62:0] q0 = m0, q1 = m1, q2 = m2, q3 = m3, q01 = m01, q23 = m23, q02 = m02, q13 = m13, q0123 = m0123;
         end
     endgenerate
 
-    wire [254:0] z = join128(joined_products);
-
-    // Optional stage behind the 255-bit product.
-    wire         last_valid;
-    wire [254:0] last_z;
-
+    // Optional stage behind the 255-bit product. The products are joined at the clock edge,
+    // not whenever one of them changes, for the same reason.
     generate
-        if (STAGES >= 2) begin : g_z
+        if (STAGES >= 2) begin : g_joined
             reg         valid;
-            reg [254:0] held;
+            reg [254:0] z;
             always @(posedge clk) begin
                 if (clear) begin
                     valid <= 1'b0;
-                    held  <= 255'd0;
-                end else if (joined_valid || valid) begin
-                    valid <= joined_valid;
-                    held  <= z;
+                    z     <= 255'd0;
+                end else if (g_products.valid || valid) begin
+                    valid <= g_products.valid;
+                    z     <= join128(g_products.q0, g_products.q1, g_products.q2, g_products.q3, g_products.q01,
+                                     g_products.q23, g_products.q02, g_products.q13, g_products.q0123);
                 end
             end
-            assign last_valid = valid;
-            assign last_z     = held;
-        end else begin : g_no_z
-            assign last_valid = joined_valid;
-            assign last_z     = z;
+        end else begin : g_joined
+            wire         valid = g_products.valid;
+            wire [254:0] z     = join128(g_products.q0, g_products.q1, g_products.q2, g_products.q3, g_products.q01,
+                                         g_products.q23, g_products.q02, g_products.q13, g_products.q0123);
         end
     endgenerate
 
@@ -156,9 +155,9 @@ module gf128_mul #(
         if (clear) begin
             out_valid <= 1'b0;
             p         <= 128'd0;
-        end else if (last_valid || out_valid) begin
-            out_valid <= last_valid;
-            p         <= remainder(last_z);
+        end else if (g_joined.valid || out_valid) begin
+            out_valid <= g_joined.valid;
+            p         <= remainder(g_joined.z);
         end
     end
 

@@ -15,6 +15,7 @@ from tb.unit.crypto.pipeline import Pipeline
 
 ALL = 2**128 - 1
 MAX_US = 2000
+PRODUCTS = ("q0", "q1", "q2", "q3", "q01", "q23", "q02", "q13", "q0123")
 
 
 def _bench(dut: Any) -> Pipeline:
@@ -105,9 +106,9 @@ async def clear_empties_every_stage(dut: Any) -> None:
     await ReadOnly()
     held = [dut.p]
     if bench.latency >= 2:
-        held.append(dut.g_z.held)
+        held.append(dut.g_joined.z)
     if bench.latency >= 3:
-        held.append(dut.g_products.held)
+        held += [getattr(dut.g_products, name) for name in PRODUCTS]
     assert not any(int(register.value) for register in held)
     await bench.step()
     await _multiply(bench, ONE, ALL, ALL)
