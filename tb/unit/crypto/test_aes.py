@@ -9,6 +9,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import ReadOnly
 from Crypto.Cipher import AES
+from tensortee.reference.aes import cipher_states, expand_key
 
 from tb.unit.crypto.pipeline import Pipeline
 from tb.unit.crypto.vectors import aes_vectors
@@ -125,6 +126,28 @@ async def random_blocks_with_bubbles(dut: Any) -> None:
                 await bench.step()
             block = rng.getrandbits(128)
             await bench.encrypt(block, _encrypt(cipher, block), rng.getrandbits(8))
+        await bench.drain()
+
+
+@cocotb.test(timeout_time=MAX_US, timeout_unit="us")
+async def every_round_matches_the_reference(dut: Any) -> None:
+    """Round keys and the state after every round against the stepwise golden reference."""
+    bench = Bench(dut)
+    rng = random.Random(cocotb.RANDOM_SEED)
+    await bench.start()
+    stages = [dut.u_aes.white_block, *(dut.u_aes.g_round[r].u_round.out_block for r in range(1, bench.rounds + 1))]
+    for _ in range(4):
+        key, block = rng.randbytes(bench.key_w // 8), rng.getrandbits(128)
+        await bench.load(int.from_bytes(key, "big"))
+        schedule = int(dut.round_keys.value)
+        keys = [schedule >> (128 * (bench.rounds - r)) & (2**128 - 1) for r in range(bench.rounds + 1)]
+        assert keys == expand_key(key)
+        states = cipher_states(key, block)
+        await bench.encrypt(block, states[-1])
+        for number, (stage, state) in enumerate(zip(stages, states, strict=True)):
+            await ReadOnly()
+            assert int(stage.value) == state, f"state after round {number}"
+            await bench.step()
         await bench.drain()
 
 

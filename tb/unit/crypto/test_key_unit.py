@@ -12,6 +12,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 from cocotb.utils import get_sim_time
 from Crypto.Cipher import AES
+from tensortee.reference.aes import expand_key
+from tensortee.reference.lines import beat_step, digit_power
 
 from tb.unit.crypto.field import ONE, inverse, multiply, power
 
@@ -159,7 +161,13 @@ class Bench:
             value = multiply(value, base)
         assert len(self.schedules) == 2, "round_keys was seen half complete"
         assert 0 in self.schedules
-        assert int(self.dut.round_keys.value) >> (128 * (self.rounds + 1) - self.key_w) == int.from_bytes(key, "big")
+        for _ in range(8):
+            digit, beat = self.rng.randrange(DIGITS), self.rng.randrange(BEAT_LINES // self.lanes)
+            table = self.rng.randrange(DIGIT_TABLES)
+            assert self.tables[table, digit] == digit_power(h, table, digit)
+            assert self.tables[BEAT_TABLE, beat] == beat_step(h, self.lanes, beat)
+        schedule = int.from_bytes(b"".join(round_key.to_bytes(16, "big") for round_key in expand_key(key)), "big")
+        assert int(self.dut.round_keys.value) == schedule
         assert not int(self.dut.key_refused.value)
 
     def held_secrets(self) -> dict[str, int]:
