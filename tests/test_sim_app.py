@@ -23,6 +23,7 @@ from tb.app.job import JOB_VARIABLE, Job
 from tb.app.main import DATA_W, conclude, main
 from tb.app.network import WEIGHTS_FILE
 from tb.app.report import verdict
+from tb.app.simulation import attacked_contents
 from tb.app.tiles import REGION_BYTES, cut, stored_bytes, tiled
 from tb.app.user_tensors import TensorFileError, load_user_tensors
 from tb.runner import simulators
@@ -113,6 +114,14 @@ def test_judges(sim: str, tmp_path: Path) -> None:
     run_on_engine("tb.app.selfcheck", sim, job.data_w, extra_env={JOB_VARIABLE: str(tmp_path / "job.json")})
 
 
+def test_attacked_tensors_have_two_lines_and_are_bounded() -> None:
+    one, two, large = bytes(64), bytes(65), bytes(1 << 17)
+    assert attacked_contents({"one": one}) == {}
+    assert attacked_contents({"one": one, "two": two}) == {"two": two, "copy of two": two}
+    chosen = attacked_contents({"large": large, "two": two, "larger": large + two})
+    assert {name: len(data) for name, data in chosen.items()} == {"two": 65, "large": 1 << 16}
+
+
 # Errors of the user ---------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +172,7 @@ def finished(tmp_path: Path) -> Job:
     summary = {"simulator": "icarus", "seed": 1, "data_w": 128, "key": key.hex(), "cycles": 1}
     summary |= {"lines_read": 1, "lines_written": 1, "read_beats_per_cycle": 1.0, "write_beats_per_cycle": 1.0}
     summary |= {"accuracy": {"protected": 0.9, "unprotected": 0.9}, "tensors": [tensor]}
+    summary["attacked"] = ["t"]
     summary["attacks"] = [{"name": "bit_flip", "detected": True, "observed": ""}]
     job.summary_file.write_text(json.dumps(summary))
     return job

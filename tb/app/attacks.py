@@ -133,7 +133,7 @@ async def replay_tensor(scene: Scene) -> tuple[bool, str]:
 
 async def replay_line(scene: Scene) -> tuple[bool, str]:
     """One line of the version before is put back."""
-    addr = scene.victim.base + LINE_BYTES
+    addr = scene.victim.base
     old = scene.dram.peek(addr, LINE_BYTES)
     await scene.rewrite([scene.victim])
     return await tampered(scene, lambda: scene.dram.poke(addr, old))

@@ -135,7 +135,7 @@ def conclude(console: Console, job: Job) -> int:
     console.print(f"DRAM image: PyCryptodome's AES-GCM opens {opened} of {len(summary['tensors'])} tensors")
     console.print(f"Written: {job.image_file}, {job.summary_file}", soft_wrap=True, markup=False)
     if not summary["attacks"]:
-        console.print("No two tensors of 65 bytes to 1 MiB: the attacks were left out")
+        console.print("No tensor has more than one line of 64 bytes: the attacks were left out")
     reasons = verdict(summary, problems, forgery_found)
     for reason in reasons:
         console.print(f"FAILED: {reason}", style="bold red", markup=False)

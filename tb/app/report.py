@@ -52,7 +52,9 @@ def totals_table(summary: dict[str, Any]) -> Table:
 
 def attack_table(summary: dict[str, Any]) -> Table:
     """Return the table of attacks."""
-    table = Table(title="Attacks, each in a fresh session", title_justify="left")
+    table = Table(
+        title=f"Attacks on {' and '.join(summary['attacked'])}, each in a fresh session", title_justify="left"
+    )
     table.add_column("attack", no_wrap=True)
     table.add_column("detected")
     table.add_column("what the registers, pins and responses showed")

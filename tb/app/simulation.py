@@ -28,8 +28,8 @@ from tb.dram import Dram, DramTiming
 FIRST_BASE = PAGE_BYTES
 READ_LATENCY_CYCLES = 40
 NPU_IDS = 4
-ATTACKED_BYTES = 1 << 20
-"""Longest tensor that the attacks are tried on: each of them loads its tensors anew."""
+ATTACKED_BYTES = 1 << 16
+"""Of a longer tensor only so much is attacked, because every attack loads its tensors anew."""
 
 
 def place(sizes: dict[str, int], slots: int) -> list[Tensor]:
@@ -155,8 +155,8 @@ class MainJob:
                 if (result := await self.control.command(Opcode.RELEASE, tensor.slot)) != Result.OK:
                     raise ProtectionError(f"RELEASE of {tensor.name}: {result.name}")
 
-    async def attack(self, contents: dict[str, bytes], victims: tuple[str, str]) -> list[Outcome]:
-        """Try every attack, each in a session of its own in which ``contents`` were written anew."""
+    async def attack(self, contents: dict[str, bytes], victims: Sequence[str]) -> list[Outcome]:
+        """Try every attack on two of ``contents``, each in a session of its own in which all were written anew."""
         outcomes = []
         for name, attack in ATTACKS.items():
             await self.control.zeroize()
@@ -174,7 +174,13 @@ class MainJob:
         return outcomes
 
     def summarise(
-        self, key: bytes, cycles: int, accuracy: dict[str, float] | None, outcomes: Sequence[Outcome], traffic: Any
+        self,
+        key: bytes,
+        cycles: int,
+        traffic: dict[str, Any],
+        accuracy: dict[str, float] | None,
+        victims: Sequence[str],
+        outcomes: Sequence[Outcome],
     ) -> None:
         """Write ``summary.json``."""
         summary = {
@@ -186,6 +192,7 @@ class MainJob:
             **traffic,
             "accuracy": accuracy,
             "tensors": self._records,
+            "attacked": list(victims),
             "attacks": [vars(outcome) for outcome in outcomes],
         }
         self.job.summary_file.write_text(json.dumps(summary, indent=1) + "\n")
@@ -202,13 +209,17 @@ class MainJob:
         }
 
 
-def choose_victims(contents: dict[str, bytes]) -> tuple[dict[str, bytes], tuple[str, str]] | None:
-    """Return two tensors to attack: the two smallest of at least two lines; None if there are none of a usable size."""
-    usable = {name: data for name, data in contents.items() if LINE_BYTES < len(data) <= ATTACKED_BYTES}
-    names = sorted(usable, key=lambda name: len(usable[name]))[:2]
-    if len(names) < 2:
-        return None
-    return {name: usable[name] for name in names}, (names[0], names[1])
+def attacked_contents(contents: dict[str, bytes]) -> dict[str, bytes]:
+    """Return what the attacks are tried on: the two shortest tensors of more than one line, of long ones the beginning.
+
+    If there is one such tensor only, a copy of it is the second; if there is none, the result is empty.
+    """
+    usable = sorted((item for item in contents.items() if len(item[1]) > LINE_BYTES), key=lambda item: len(item[1]))
+    chosen = {name: data[:ATTACKED_BYTES] for name, data in usable[:2]}
+    if len(chosen) == 1:
+        ((name, data),) = chosen.items()
+        chosen[f"copy of {name}"] = data
+    return chosen
 
 
 @cocotb.test()
@@ -221,14 +232,16 @@ async def main_job(dut: Any) -> None:
         key = await main.start({name: len(data) for name, data in contents.items()})
         accuracy = None
         await main.store(contents)
-        attacked = choose_victims(contents)
+        attacked = attacked_contents(contents)
+        victims = tuple(attacked)
     else:
         network = QuantisedNetwork.load()
         key = await main.start(tensor_sizes(network))
         accuracy = await main.network()
         images = load_dataset().test_images
-        attacked = initial_contents(network, images), ("conv2.weight", "fc.weight")
+        attacked = initial_contents(network, images)
+        victims = ("conv2.weight", "fc.weight")
     cycles, traffic = cycle_now(), main.traffic()
     main.save_image()
-    outcomes = await main.attack(*attacked) if attacked is not None else []
-    main.summarise(key, cycles, accuracy, outcomes, traffic)
+    outcomes = await main.attack(attacked, victims) if attacked else []
+    main.summarise(key, cycles, traffic, accuracy, victims, outcomes)
