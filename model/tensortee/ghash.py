@@ -81,7 +81,13 @@ class GhashKey:
         return self.h != 0 and self.power(BLOCKS_PER_LINE) != ONE
 
     def power(self, exponent: int) -> int:
-        """H to a power >= 0: one product for each digit of the exponent in base 64 that is not zero."""
+        """H to a power >= 0: one product for each digit of the exponent in base 64 that is not zero.
+
+        Raises:
+            ValueError: the exponent is negative.
+        """
+        if exponent < 0:
+            raise ValueError(f"the exponent {exponent} is negative")
         result = ONE
         position = 0
         while exponent:

@@ -108,6 +108,8 @@ def test_product_and_powers_agree_with_the_reference() -> None:
     hash_key = GhashKey(TEST_KEY)
     for exponent in (0, 1, 63, 64, 65, 4095, 4096, 2**32 + 1, 2**33 - 2):
         assert hash_key.power(exponent) == reference.power(hash_key.h, exponent)
+    with pytest.raises(ValueError, match="negative"):
+        hash_key.power(-1)
 
 
 def accumulator(lines: list[int], nbytes: int = 10 * LINE_BYTES) -> LineAccumulator:
