@@ -245,7 +245,8 @@ class CommandsInEngineStates(CommandTest):
         await self.seq.until(EngineState.NO_KEY)
         await self.new_key()
         await self.bring_to(SlotState.SEALED)
-        self.env.tamper(lambda memory: memory.flip(BASE), SLOT)
+        for memory in self.env.tampered(SLOT):
+            memory.flip(BASE)
         await self.seq.expect(Result.OK, Opcode.OPEN_READ, SLOT)
         await self.seq.read_lines(BASE, NBYTES)
         await self.seq.expect(Result.TAG_ERROR, Opcode.CLOSE_READ, SLOT)

@@ -292,7 +292,7 @@ class LyingLast(EngineTest):
         data = self.rng.randbytes(20 * LINE_BYTES)
         await self.seq.define(0, 0x2000, len(data))
         await self.seq.store(0, 0x2000, data)
-        self.env.memory_port.check_last = False
+        self.env.memory_port.responder_lies = True
         self.env.dram.timing.wrong_last = True
         assert await self.seq.load(0, 0x2000, len(data), plan=[(0, 1), (1, 7), (8, 12)]) == data
         await self.seq.expect(Result.OK, Opcode.OPEN_READ, 0)

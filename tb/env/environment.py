@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from typing import Any
 
 from cocotb.triggers import ClockCycles, RisingEdge
@@ -62,6 +61,7 @@ class EngineEnv(uvm_env):
         super().__init__(name, parent)
         self.dut = dut
         self.seed = seed
+        self._unsettled = False
         self.parameters = build_parameters(dut)
         self.bus_bytes = self.parameters["DATA_W"] // 8
         self.key_bytes = self.parameters["KEY_W"] // 8
@@ -100,6 +100,8 @@ class EngineEnv(uvm_env):
     # Events -----------------------------------------------------------------------------------------------------------
 
     def _requested(self, burst: Burst) -> None:
+        if self._unsettled:
+            burst.note["interrupted"] = True
         way = "write" if burst.write else "read"
         total = self.axi.monitor.monitor.under_way(way) - 1
         same = self.axi.monitor.monitor.under_way_with(burst) - 1
@@ -138,11 +140,10 @@ class EngineEnv(uvm_env):
         """The DRAM image of the simulation and that of the model: tamper with both alike."""
         return self.dram.memory, self.predictor.memory
 
-    def tamper(self, action: Callable[[SparseMemory], None], *slots: int) -> None:
-        """Do the same to the DRAM image of the simulation and to that of the model; ``slots`` no longer open."""
-        for memory in self.memories():
-            action(memory)
+    def tampered(self, *slots: int) -> tuple[SparseMemory, SparseMemory]:
+        """The same two images, to be tampered with alike: after that ``slots`` must no longer open."""
         self.scoreboard.tampered.update(slots)
+        return self.memories()
 
     def was_reset(self) -> None:
         """Bring every part that follows the engine's state back to the state after reset."""
@@ -155,6 +156,16 @@ class EngineEnv(uvm_env):
         for burst in self.axi.monitor.monitor.open_bursts():
             burst.note["interrupted"] = True
         self.predictor.engine.zeroize()
+
+    def zeroize_follows(self) -> None:
+        """From here on the engine may be zeroized in any cycle: what is or comes under way may end either way."""
+        for burst in self.axi.monitor.monitor.open_bursts():
+            burst.note["interrupted"] = True
+        self._unsettled = True
+
+    def all_settled(self) -> None:
+        """The zeroization and all bursts around it are over."""
+        self._unsettled = False
 
     def adopt_faults(self) -> None:
         """Take over the count of alerts from the engine: how many bursts an interruption hit is a matter of timing."""
