@@ -316,6 +316,18 @@ def test_burst_over_two_words_is_marked_whole_or_not_at_all() -> None:
     assert bench.write_lines(0x1FC0, bytes(64)) == (FaultCause.NONE, Response.OKAY)
 
 
+def test_burst_that_begins_below_the_window_is_refused() -> None:
+    """Its first lines lie in a word that is complete and has left the map."""
+    bench = Bench(map_words=4)
+    base = 0x800  # so that a burst may span two words
+    bench.define(0, base, 64 * 400)
+    bench.expect(Result.OK, Opcode.OPEN_WRITE)
+    bench.fill(0, bytes(64 * 64), range(64))
+    assert bench.write_lines(base + 64 * 256, bytes(64)) == (FaultCause.NONE, Response.OKAY)
+    assert bench.write_lines(base + 64 * 32, bytes(64 * 64)) == (FaultCause.REWRITE, Response.SLVERR)
+    assert bench.write_lines(base + 64 * 64, bytes(64 * 32)) == (FaultCause.NONE, Response.OKAY)
+
+
 def test_epochs_begin_anew() -> None:
     """N3: an abandoned epoch is followed by another version, with other keystream."""
     bench = Bench()
