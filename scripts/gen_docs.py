@@ -25,13 +25,13 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def engine_performance(measured: dict[str, Any]) -> str:
     """Return the table of throughput and latency."""
-    targets = measured["targets"]
-    rows = [["target", *targets.values()]]
+    names = [name for name in measured["figures"][0] if name not in ("data_w", "command_cycles")]
+    rows = [["target", *(measured["targets"].get(name, "") for name in names)]]
     rows += [
-        [f"`DATA_W` = {figures['data_w']}", *(f"{figures[name]:g}" for name in targets)]
+        [f"`DATA_W` = {figures['data_w']}", *(f"{figures[name]:g}" for name in names)]
         for figures in measured["figures"]
     ]
-    return markdown_table(["", *(name.replace("_", " ") for name in targets)], rows)
+    return markdown_table(["", *(name.replace("_", " ") for name in names)], rows)
 
 
 def command_cycles(measured: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from tb.app.engine import DATA_WIDTHS
 from tb.app.performance import TARGETS, Figures, load_measured, measure, missed, save_measured
-from tb.runner import BUILD, SimulationError, simulators
+from tb.runner import BUILD, SIMULATORS, SimulationError, simulators
 
 ENGINE_FILE = BUILD / "bench" / "engine.json"
 
@@ -38,14 +38,14 @@ def figures_table(results: list[tuple[str, Figures]]) -> Table:
     return table
 
 
-def commands_table(results: list[tuple[str, Figures]]) -> Table:
-    """Return the table of command costs."""
+def commands_table(figures: list[Figures]) -> Table:
+    """Return the table of command costs, a column for each bus width."""
     table = Table(title="Commands, clock cycles", title_justify="left")
     table.add_column("")
-    for simulator, figures in results:
-        table.add_column(f"{simulator} {figures['data_w']}", justify="right")
-    for name in results[0][1]["command_cycles"]:
-        table.add_row(name.upper(), *(str(figures["command_cycles"][name]) for _, figures in results))
+    for entry in figures:
+        table.add_column(f"DATA_W = {entry['data_w']}", justify="right")
+    for name in figures[0]["command_cycles"]:
+        table.add_row(name.upper(), *(str(entry["command_cycles"][name]) for entry in figures))
     return table
 
 
@@ -76,6 +76,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         names = simulators()
+        if options.update and len(names) < len(SIMULATORS):
+            raise SimulationError("--update needs the figures of both simulators: run it without SIM")
         cases = list(product(names, DATA_WIDTHS))
         with ProcessPoolExecutor(os.cpu_count()) as pool:
             figures = list(pool.map(measure, *zip(*cases, strict=True)))
@@ -88,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     ENGINE_FILE.write_text(json.dumps(rows, indent=1) + "\n")
     console = Console()
     console.print(figures_table(results))
-    console.print(commands_table(results))
+    console.print(commands_table(figures[: len(DATA_WIDTHS)]))
     console.print(f"Written: {ENGINE_FILE}", soft_wrap=True, markup=False)
     problems = [f"{simulator}, {line}" for simulator, entry in results for line in missed(entry)]
     problems += disagreements(results)

@@ -46,7 +46,8 @@ def measure(simulator: str, data_w: int) -> Figures:
     """Measure the engine at one bus width.
 
     Returns:
-        ``data_w``, the four figures of ``TARGETS``, and ``command_cycles``: the cost of each command.
+        ``data_w``, the figures of ``TARGETS``, ``read_latency_floor_cycles``: what a read takes however fast the memory
+        is, and ``command_cycles``: the cost of each command.
 
     Raises:
         SimulationError: it cannot be built, or the simulation failed.
@@ -87,6 +88,7 @@ def save_measured(figures: Sequence[Figures]) -> None:
             "read_beats_per_cycle": stream,
             "write_beats_per_cycle": stream,
             "added_read_latency_cycles": "clock cycles from read address to first beat, more than the memory alone",
+            "read_latency_floor_cycles": "clock cycles from read address to first beat, memory latency 1 cycle",
             "scattered_lines_per_cycle": "single-line reads in random order per clock cycle",
             "command_cycles": "clock cycles from the write of CMD to irq; key: from its handshake to state READY",
         },
