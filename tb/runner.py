@@ -215,6 +215,7 @@ class _Build:
     arguments: tuple[str, ...]
     waves: bool
     coverage: bool
+    fast: bool
     configuration: str
 
     @property
@@ -253,7 +254,8 @@ class _Build:
                 control = self.folder / "public.vlt"
                 control.write_text(self.configuration)
                 sources.insert(0, control)
-            with _without_variable("WAVES"):
+            # WAVES would override the argument; C++ is compiled for size unless MAKEFLAGS says otherwise.
+            with _environment(WAVES=None, MAKEFLAGS="OPT_FAST=-O2" if self.fast else None):
                 try:
                     get_runner(self.simulator).build(
                         hdl_toplevel=self.toplevel,
@@ -276,28 +278,22 @@ class _Build:
 
 
 @contextmanager
-def _without_variable(name: str) -> Iterator[None]:
-    """Hide an environment variable that would override an explicit argument of cocotb's runner."""
-    value = os.environ.pop(name, None)
+def _environment(**changes: str | None) -> Iterator[None]:
+    """Set environment variables for a while, or hide them (None)."""
+    before = {name: os.environ.get(name) for name in changes}
+
+    def apply(values: Mapping[str, str | None]) -> None:
+        for name, value in values.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    apply(changes)
     try:
         yield
     finally:
-        if value is not None:
-            os.environ[name] = value
-
-
-@contextmanager
-def _with_prefix(seconds: int) -> Iterator[None]:
-    """Start simulators under timeout(1), because cocotb's runner waits for ever."""
-    before = os.environ.get("SIM_CMD_PREFIX")
-    os.environ["SIM_CMD_PREFIX"] = f"timeout --kill-after=10 {seconds}"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["SIM_CMD_PREFIX"]
-        else:
-            os.environ["SIM_CMD_PREFIX"] = before
+        apply(before)
 
 
 def _tail(log: Path) -> str:
@@ -311,7 +307,7 @@ def _build_arguments(simulator: str, *, fast: bool, waves: bool, coverage: bool)
     if simulator == "icarus":
         return ("-Wall", "-Wno-timescale")
     if fast:
-        arguments = ["--no-public-flat-rw", "-O3", "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O2"]
+        arguments = ["--no-public-flat-rw", "-O3", "--x-assign", "fast", "--x-initial", "fast"]
     else:
         arguments = ["--x-assign", "unique", "--x-initial", "unique"]
     if waves:
@@ -446,6 +442,7 @@ def run_cocotb(
             arguments=_build_arguments(name, fast=fast, waves=with_waves, coverage=with_coverage),
             waves=with_waves,
             coverage=with_coverage,
+            fast=fast,
             configuration=_public_names(toplevel, paths, public or {}) if fast and name == "verilator" else "",
         )
         build.make()
@@ -456,7 +453,6 @@ def run_cocotb(
                 test_filter=test_filter,
                 seed=seed_from_environment(seed),
                 extra_env=dict(extra_env or {}),
-                randomise=not fast,
                 timeout_s=timeout_s,
                 stream=stream,
             )
@@ -471,7 +467,6 @@ def _simulate(
     test_filter: str | None,
     seed: int,
     extra_env: Mapping[str, str],
-    randomise: bool,
     timeout_s: int,
     stream: bool,
 ) -> CocotbRun:
@@ -483,7 +478,7 @@ def _simulate(
     print(f"cocotb: {what}: {os.path.relpath(run_dir, ROOT)}", flush=True)
     plusargs: list[str] = []
     if build.simulator == "verilator":
-        if randomise:
+        if not build.fast:
             plusargs += ["+verilator+rand+reset+2", f"+verilator+seed+{seed % (2**31 - 1) or 1}"]
         if build.coverage:
             COVERAGE.mkdir(parents=True, exist_ok=True)
@@ -494,7 +489,9 @@ def _simulate(
     runner = get_runner(build.simulator)
     ended = ""
     hung = False
-    with FileLock(run_dir / "run.lock"), _without_variable("WAVES"), _with_prefix(timeout_s):
+    # The simulator is started under timeout(1), because cocotb's runner waits for ever.
+    limit = f"timeout --kill-after=10 {timeout_s}"
+    with FileLock(run_dir / "run.lock"), _environment(WAVES=None, SIM_CMD_PREFIX=limit):
         start = time.monotonic()
         try:
             runner.test(
