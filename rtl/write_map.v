@@ -72,10 +72,10 @@ module write_map #(
     wire              two_words = (mask1 != 64'd0);
     wire [23:0]       reach     = word1 - start;    // valid once word0 >= start
     wire              below     = (word0 < start);
-    wire              above     = !below && (reach >= MAP_WORDS);
+    wire              above     = !below && ({8'd0, reach} >= MAP_WORDS);
 
     wire [24:0]       clear_words_all = clear_lines[30:6] + {24'd0, |clear_lines[5:0]};
-    wire [MW:0]       clear_words = (clear_words_all >= MAP_WORDS) ? {1'b1, {MW{1'b0}}} : {1'b0, clear_words_all[MW-1:0]};
+    wire [MW:0]       clear_words = ({7'd0, clear_words_all} >= MAP_WORDS) ? {1'b1, {MW{1'b0}}} : {1'b0, clear_words_all[MW-1:0]};
 
     assign clear_ready = (fsm == IDLE);
     assign check_ready = (fsm == IDLE) && !clear_valid;
