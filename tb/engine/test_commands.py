@@ -78,7 +78,7 @@ class ZeroizeInSlotStates(CommandTest):
         """Cross."""
         for state in SlotState:
             await self.bring_to(state)
-            await self.rekey()
+            await self.rekey(SLOT)
             for slot in range(self.env.backdoor.slots):
                 view = self.env.backdoor.slot(slot)
                 assert (view.state, view.tag, view.iv) == (SlotState.EMPTY, bytes(16), bytes(12)), (
@@ -231,17 +231,13 @@ class CommandsInEngineStates(CommandTest):
         """Walk through the engine states."""
         await self.seq.until(EngineState.NO_KEY)
         await self._all(EngineState.NO_KEY)
-        # SETUP: the key is taken, the tables are being made.
-        self.dut.key_data.value = int.from_bytes(bytes(range(self.env.key_bytes)), "little")
-        self.dut.key_valid.value = 1
-        await ClockCycles(self.dut.clk, 2)
-        self.dut.key_valid.value = 0
-        self.dut.key_data.value = 0
-        await self._passing(EngineState.SETUP)
-        self.dut.zeroize.value = 1
-        await ClockCycles(self.dut.clk, 1)
-        self.dut.zeroize.value = 0
-        await self._passing(EngineState.WIPE)
+        for opcode in Opcode:
+            await self._offer_key()
+            await self._passing(EngineState.SETUP, opcode)
+            self.dut.zeroize.value = 1
+            await ClockCycles(self.dut.clk, 1)
+            self.dut.zeroize.value = 0
+            await self._passing(EngineState.WIPE, opcode)
         await self.seq.until(EngineState.NO_KEY)
         await self.new_key()
         await self.bring_to(SlotState.SEALED)
@@ -260,17 +256,28 @@ class CommandsInEngineStates(CommandTest):
             await self.seq.expect(wanted, opcode, SLOT, BASE, NBYTES) if opcode else await self.seq.command(0)
             await self.seq.expect(Result.BAD_SLOT, Opcode.DEFINE, 255, BASE, NBYTES)
 
-    async def _passing(self, state: EngineState) -> None:
+    async def _offer_key(self) -> None:
+        """Hand a key over and return at once: the engine is in SETUP."""
+        await self.seq.until(EngineState.NO_KEY)
+        self.dut.key_data.value = int.from_bytes(bytes(range(self.env.key_bytes)), "little")
+        self.dut.key_valid.value = 1
+        await ClockCycles(self.dut.clk, 2)
+        self.dut.key_valid.value = 0
+        self.dut.key_data.value = 0
+
+    async def _passing(self, state: EngineState, opcode: Opcode) -> None:
         """One command in a state that passes: the model has no such state, so the result is checked here."""
         registers = self.env.control.registers
         assert await registers.get("STATUS.STATE") == state
-        assert await registers.try_write("CMD", SLOT=SLOT, OPCODE=Opcode.OPEN_READ) == OKAY
+        assert await registers.try_write("CMD", SLOT=SLOT, OPCODE=opcode) == OKAY
         while await registers.get("STATUS.CMD_BUSY"):
             pass
-        assert await registers.get("CMD_RESULT.RESULT") == Result.NOT_READY
-        self.env.coverage.command(Opcode.OPEN_READ, None, state, Result.NOT_READY)
+        result = await registers.get("CMD_RESULT.RESULT")
+        wanted = Result.OK if opcode == Opcode.ZEROIZE else Result.NOT_READY
+        assert result == wanted, f"{opcode.name} in {state.name} gave {result!r}"
+        self.env.coverage.command(opcode, None, state, wanted)
         # The model did not see this command.
-        self.env.predictor.engine.command(Opcode.OPEN_READ, SLOT)
+        self.env.predictor.engine.command(opcode, SLOT)
 
 
 @pyuvm.test(timeout_time=5, timeout_unit="ms")

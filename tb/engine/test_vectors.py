@@ -127,10 +127,10 @@ class Player:
     async def decrypt(self, vector: Vector) -> None:
         """Open ciphertext and tag of the vector; a wrong tag must end in FATAL."""
         nbytes = len(vector.ciphertext)
-        if self.table.slot(SLOT).state == SlotState.EMPTY or self.key != vector.key:
-            await self.install(vector.key)
-        else:
+        if self.key == vector.key and self.table.slot(SLOT).state == SlotState.SEALED:
             assert await self.command(Opcode.RELEASE) == Result.OK
+        else:
+            await self.install(vector.key)
         assert await self.command(Opcode.DEFINE, nbytes) == Result.OK
         assert await self.command(Opcode.OPEN_WRITE) == Result.OK
         await self.write(bytes(nbytes))

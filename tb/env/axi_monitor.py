@@ -43,7 +43,7 @@ class AxiMonitor:
         self.on_write_data: list[Listener] = []
         self.on_done: list[Listener] = []
         self.responder_lies = False
-        """Set by a test whose memory sends a wrong RLAST or beats for which nobody waits: responses are not followed."""
+        """Set by a test whose memory sends a wrong RLAST or beats nobody waits for: responses are not followed."""
         self.cycle = 0
         self.stalls: defaultdict[str, int] = defaultdict(int)
         self._waiting: dict[str, tuple[int, ...]] = {}

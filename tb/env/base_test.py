@@ -83,9 +83,9 @@ class EngineTest(uvm_test):
         self.keys_used += 1
         await self.seq.install_key(self.key)
 
-    async def rekey(self) -> None:
-        """ZEROIZE and install the next test key."""
-        await self.seq.expect(Result.OK, Opcode.ZEROIZE)
+    async def rekey(self, slot: int = 0) -> None:
+        """ZEROIZE, with any slot number, and install the next test key."""
+        await self.seq.expect(Result.OK, Opcode.ZEROIZE, slot)
         self.env.scoreboard.tampered.clear()
         await self.new_key()
 

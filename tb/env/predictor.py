@@ -85,11 +85,14 @@ class Predictor(uvm_component):
             burst.note["expected"] = Expected([SLVERR], [], handle.cause, handle.cause == FaultCause.NONE, 0)
             return
         response = self.engine.finish_write(handle, burst.data, burst.strobes)
-        end = 0
+        cause, end = handle.cause, 0
         if handle.cause == FaultCause.NONE:
             slot = self.engine.slots[handle.slot]
             end = slot.base + slot.nbytes
-        burst.note["expected"] = Expected([response], [], handle.cause, handle.cause == FaultCause.NONE, end)
+            if response != OKAY:
+                failed = self.memory.error(burst.addr, burst.beats << burst.size, True)
+                cause = FaultCause.MEM_WRITE if failed else FaultCause.PARTIAL_LINE
+        burst.note["expected"] = Expected([response], [], cause, handle.cause == FaultCause.NONE, end)
 
     def command_done(self, command: Command) -> Result:
         """Execute a command; returns its result."""

@@ -15,6 +15,7 @@ MODULES = (
     "backpressure",
     "bursts",
     "commands",
+    "faults",
     "must_fail",
     "random",
     "refusals",
@@ -76,7 +77,7 @@ BUILDS = (
     ),
     Build(
         "512-large",
-        {"DATA_W": 512, "KEY_W": 128, "RD_TXNS": 16, "WR_TXNS": 8, "SLOTS": 16, "ADDR_W": 48},
+        {"DATA_W": 512, "KEY_W": 128, "RD_TXNS": 16, "WR_TXNS": 16, "SLOTS": 16, "ADDR_W": 48},
         ("verilator",),
         ("backpressure", "bursts", "random", "refusals", "registers", "reset", "tensors"),
     ),
