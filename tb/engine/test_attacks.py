@@ -9,7 +9,7 @@ from tensortee.registers import EngineState, FaultCause, Opcode, Result, SlotSta
 from tb.env.base_test import EngineTest
 from tb.env.bursts import SLVERR
 from tb.env.plan import full_runs
-from tb.memory import LINE_BYTES
+from tb.memory import LINE_BYTES, SparseMemory
 
 FIRST, SECOND = 3, 4
 BASE, OTHER = 0x1_0000, 0x2_0000
@@ -121,25 +121,29 @@ class Splicing(AttackTest):
 
     async def body(self) -> None:
         """Try each."""
-        await self.store_both()
-        for memory in self.env.tampered(FIRST):
+
+        def swap(memory: SparseMemory) -> None:
             memory.swap(BASE, BASE + 3 * LINE_BYTES)
-        await self.detected()
-        await self.store_both()
-        for memory in self.env.tampered(FIRST):
-            for n in range(3):
-                memory.swap(BASE + n * 64, BASE + n * 64 + 64)
-        await self.detected()
-        await self.store_both()
-        first, second = self.env.backdoor.slot(FIRST), self.env.backdoor.slot(SECOND)
-        assert first.version == second.version
-        for memory in self.env.tampered(FIRST, SECOND):
-            memory.swap(BASE + 64, OTHER + 64)
-        await self.detected(SECOND, OTHER)
-        await self.store_both()
-        for memory in self.env.tampered(FIRST, SECOND):
+
+        def rotate(memory: SparseMemory) -> None:
+            for line in range(LINES - 2):
+                memory.swap(BASE + line * LINE_BYTES, BASE + (line + 1) * LINE_BYTES)
+
+        def exchange_all(memory: SparseMemory) -> None:
             memory.swap(BASE, OTHER, LINES * LINE_BYTES)
-        await self.detected()
+
+        def exchange_one(memory: SparseMemory) -> None:
+            memory.swap(BASE + LINE_BYTES, OTHER + LINE_BYTES)
+
+        cases = ((swap, FIRST), (rotate, FIRST), (exchange_all, FIRST), (exchange_one, SECOND))
+        for action, slot in self.thin(cases, 2):
+            await self.store_both()
+            first, second = self.env.backdoor.slot(FIRST), self.env.backdoor.slot(SECOND)
+            assert first.version == second.version
+            both = action in (exchange_all, exchange_one)
+            for memory in self.env.tampered(*((FIRST, SECOND) if both else (FIRST,))):
+                action(memory)
+            await self.detected(slot, BASE if slot == FIRST else OTHER)
 
 
 @pyuvm.test(timeout_time=5, timeout_unit="ms")
@@ -187,31 +191,32 @@ class LinearForgeries(AttackTest):
     async def body(self) -> None:
         """Forgeries that pass any scheme which XORs line MACs or hashes of plain sums."""
         difference = self.rng.randbytes(LINE_BYTES)
-        await self.store_both()
-        for memory in self.env.tampered(FIRST):
-            for n in (1, 3):
-                memory.xor(BASE + n * 64, difference)
-        await self.detected()
-        # The same difference in two blocks of one line, and in the same block of two lines.
-        await self.store_both()
-        for memory in self.env.tampered(FIRST):
-            for at in (0, 16):
-                memory.xor(BASE + at, difference[:16])
-        await self.detected()
-        # Two lines replaced by two copies of another one: equal MACs cancel in an XOR.
-        await self.store_both()
-        copy = self.env.dram.read(BASE, LINE_BYTES)
-        for memory in self.env.tampered(FIRST):
-            for n in (2, 4):
-                memory.poke(BASE + n * 64, copy)
-        await self.detected()
+
+        def equal_in_lines(memory: SparseMemory) -> None:
+            for line in (1, 3):
+                memory.xor(BASE + line * LINE_BYTES, difference)
+
+        def equal_in_blocks(memory: SparseMemory) -> None:
+            for offset in (0, 16):
+                memory.xor(BASE + offset, difference[:16])
+
+        def duplicated_pair(memory: SparseMemory) -> None:
+            # Two lines replaced by two copies of another one: equal MACs cancel in an XOR.
+            copy = memory.peek(BASE, LINE_BYTES)
+            for line in (2, 4):
+                memory.poke(BASE + line * LINE_BYTES, copy)
+
+        for action in self.thin((equal_in_lines, equal_in_blocks, duplicated_pair), 2):
+            await self.store_both()
+            for memory in self.env.tampered(FIRST):
+                action(memory)
+            await self.detected()
         # A tampered line read twice: its contributions cancel, so only the coverage shows it. Never VERIFIED.
         await self.store_both()
         for memory in self.env.tampered(FIRST):
-            memory.flip(BASE + 64)
+            memory.flip(BASE + LINE_BYTES)
         await self.seq.expect(Result.OK, Opcode.OPEN_READ, FIRST)
-        plan = [(0, 1), (1, 1), (1, 1), (2, LINES - 2)]
-        await self.seq.read_lines(BASE, NBYTES, plan)
+        await self.seq.read_lines(BASE, NBYTES, [(0, 1), (1, 1), (1, 1), (2, LINES - 2)])
         await self.seq.expect(Result.COVERAGE_ERROR, Opcode.CLOSE_READ, FIRST)
         assert self.env.backdoor.slot(FIRST).state == SlotState.POISONED
         await self.seq.expect(Result.BAD_STATE, Opcode.OPEN_READ, FIRST)
@@ -282,7 +287,7 @@ class WrongLength(AttackTest):
 
     async def body(self) -> None:
         """Copy the ciphertext into shorter and longer tensors, which were written once to have a tag of their own."""
-        for nbytes in (NBYTES - 1, NBYTES + 1, NBYTES - LINE_BYTES):
+        for nbytes in self.thin((NBYTES - 1, NBYTES - LINE_BYTES, NBYTES + 1), 1):
             await self.store_both()
             await self.seq.expect(Result.OK, Opcode.RELEASE, SECOND)
             await self.seq.define(SECOND, OTHER, nbytes)

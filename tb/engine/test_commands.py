@@ -76,7 +76,7 @@ class ZeroizeInSlotStates(CommandTest):
 
     async def body(self) -> None:
         """Cross."""
-        for state in SlotState:
+        for state in self.thin(SlotState, 2):
             await self.bring_to(state)
             await self.rekey(SLOT)
             for slot in range(self.env.backdoor.slots):
@@ -231,7 +231,7 @@ class CommandsInEngineStates(CommandTest):
         """Walk through the engine states."""
         await self.seq.until(EngineState.NO_KEY)
         await self._all(EngineState.NO_KEY)
-        for opcode in Opcode:
+        for opcode in self.thin(Opcode, 2):
             await self._offer_key()
             await self._passing(EngineState.SETUP, opcode)
             self.dut.zeroize.value = 1

@@ -68,7 +68,8 @@ class ConstantTime(EngineTest):
     async def body(self) -> None:
         """Measure with good data, then with a bit flipped at the start, in the middle and at the end."""
         taken: dict[str, int] = {}
-        for name, offset in (("equal", None), ("first", 0), ("middle", NBYTES // 2), ("last", NBYTES - 1)):
+        cases = (("equal", None), ("first", 0), ("middle", NBYTES // 2), ("last", NBYTES - 1))
+        for name, offset in self.thin(cases, 2):
             await self.seq.define(SLOT, BASE, NBYTES)
             await self.seq.store(SLOT, BASE, self.rng.randbytes(NBYTES))
             if offset is not None:

@@ -19,14 +19,15 @@ _PAYLOAD = {
     "r": ("rid", "rdata", "rresp", "rlast"),
     "b": ("bid", "bresp"),
 }
+_HANDSHAKES = tuple((channel, f"{channel}valid", f"{channel}ready") for channel in _PAYLOAD)
 
 
 class AxiMonitor:
     """Watches ``<prefix>_*`` of ``dut``.
 
-    Rules on every channel: no X on VALID and READY, VALID and payload stay until READY, payload is free of X when
-    VALID. On the channels of ``zero_when_idle`` the data is zero when VALID is low. RLAST, B after the last data beat,
-    order and IDs of responses are checked; WLAST is the manager's and checked in the memory model on the other side.
+    Rules on every channel: no X on VALID, nor on READY and payload when VALID; VALID and payload stay until READY. On
+    the channels of ``zero_when_idle`` the data is zero when VALID is low. RLAST, B after the last data beat, order and
+    IDs of responses are checked; WLAST is the manager's and checked in the memory model on the other side.
 
     Events, in the order of the bus: ``on_read_request`` with the address handshake of a read, ``on_write_request`` with
     that of a write, ``on_write_data`` when address and all data of a write have been taken, ``on_done`` with the last
@@ -80,10 +81,9 @@ class AxiMonitor:
         if in_reset:
             self._forget()
             return
-        for channel in ("ar", "aw", "w", "r", "b"):
-            valid, ready = bus.get(f"{channel}valid"), bus.get(f"{channel}ready")
-            if valid:
-                self._valid(channel, ready)
+        for channel, valid, ready in _HANDSHAKES:
+            if bus.get(valid):
+                self._valid(channel, bus.get(ready))
             else:
                 if channel in self._waiting:
                     raise AssertionError(f"{self._prefix}_{channel}valid fell before {channel}ready")

@@ -119,11 +119,13 @@ class EngineTest(uvm_test):
         return "icarus" in cocotb.SIM_NAME.lower()
 
     def thin(self, items: Iterable[T], keep: int) -> list[T]:
-        """Return all items, or on Icarus ``keep`` of them, at random but always with the first and the last."""
+        """Return all items, or on Icarus ``keep`` of them at random, of two or more always the first and the last."""
         every = list(items)
         if not self.slow or len(every) <= keep:
             return every
-        inner = sorted(self.rng.sample(range(1, len(every) - 1), max(0, keep - 2)))
+        if keep == 1:
+            return [self.rng.choice(every)]
+        inner = sorted(self.rng.sample(range(1, len(every) - 1), keep - 2))
         return [every[0], *(every[index] for index in inner), every[-1]]
 
     def report_phase(self) -> None:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from cocotb.triggers import ClockCycles
 from pyuvm import uvm_agent, uvm_analysis_port, uvm_driver, uvm_sequence_item, uvm_sequencer
 from tensortee.registers import Opcode
 
 from tb.axil import OKAY, AxiLiteManager
 from tb.regmodel import RegisterModel
 
-COMMAND_TIMEOUT_POLLS = 20_000
+COMMAND_TIMEOUT_POLLS = 5000
+POLL_CYCLES = 8
 
 
 @dataclass(eq=False)
@@ -60,6 +62,7 @@ class ControlDriver(uvm_driver):
     """Executes commands and register accesses one after the other, and publishes each finished command."""
 
     registers: RegisterModel
+    clock: Any
 
     def build_phase(self) -> None:
         """Make the analysis ports."""
@@ -95,6 +98,7 @@ class ControlDriver(uvm_driver):
         for _ in range(COMMAND_TIMEOUT_POLLS):
             if not await registers.get("STATUS.CMD_BUSY"):
                 break
+            await ClockCycles(self.clock, POLL_CYCLES)
         else:
             raise AssertionError(f"command {command.opcode} on slot {command.slot} does not complete")
         result = await registers.read("CMD_RESULT")
@@ -118,6 +122,7 @@ class ControlAgent(uvm_agent):
         self.bus = AxiLiteManager(self._dut, "s_axil", self._dut.clk, rng=Random(self._seed), max_delay=1)
         self.registers = RegisterModel(self.bus)
         self.driver.registers = self.registers
+        self.driver.clock = self._dut.clk
 
     def connect_phase(self) -> None:
         """Join driver and sequencer."""

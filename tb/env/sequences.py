@@ -18,7 +18,8 @@ from tb.env.key_agent import KeyItem
 from tb.env.plan import full_runs, words
 from tb.memory import LINE_BYTES
 
-SETUP_TIMEOUT_POLLS = 20_000
+SETUP_TIMEOUT_POLLS = 1000
+POLL_CYCLES = 24
 OBSERVED_REGISTERS = (
     "STATUS",
     "INTR_STATE",
@@ -67,6 +68,7 @@ class EngineSequence(uvm_sequence):
         for _ in range(SETUP_TIMEOUT_POLLS):
             if await self.env.control.registers.get("STATUS.STATE") == state:
                 return
+            await self.idle(POLL_CYCLES)
         raise AssertionError(f"the engine does not come to the state {state.name}")
 
     async def command(self, opcode: int, slot: int = 0, base: int = 0, nbytes: int = 0) -> Result:
