@@ -6,6 +6,7 @@ from __future__ import annotations
 from itertools import product
 
 import pyuvm
+from tensortee.registers import Opcode, Result
 
 from tb.dram import DramTiming
 from tb.env.axi_manager import ManagerTiming
@@ -25,7 +26,6 @@ class BackPressureMatrix(EngineTest):
         """Write and read a tensor at each point of the matrix."""
         lines = 10 if self.slow else 24
         nbytes = lines * LINE_BYTES - 5
-        await self.seq.define(0, BASE, nbytes)
         points = list(product(RATES, RATES, (1, 4, 64), ((1, 3), (30, 60))))
         for idle, stall, longest, latency in self.thin(points, 6):
             self.env.axi.driver.manager.timing = ManagerTiming(idle, idle, idle, stall, stall)
@@ -33,10 +33,13 @@ class BackPressureMatrix(EngineTest):
                 latency, latency, stall, stall, stall, idle, idle, reorder=True, interleave=bool(longest % 2)
             )
             data = self.rng.randbytes(nbytes)
+            # Defined anew each time: a build may have few version numbers.
+            await self.seq.define(0, BASE, nbytes)
             plan = runs(BASE, lines, self.env.bus_bytes, self.rng, longest)
             self.rng.shuffle(plan)
             await self.seq.store(0, BASE, data, plan=plan)
             assert await self.seq.load(0, BASE, nbytes, plan=plan) == data
+            await self.seq.expect(Result.OK, Opcode.RELEASE, 0)
         self.env.axi.driver.manager.timing = ManagerTiming()
         self.env.dram.timing = DramTiming()
 

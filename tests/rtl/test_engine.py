@@ -17,13 +17,14 @@ MODULES = (
     "commands",
     "faults",
     "must_fail",
+    "nist",
     "random",
     "refusals",
     "registers",
     "reset",
     "smoke",
     "tensors",
-    "vectors",
+    "wycheproof",
 )
 
 
@@ -72,7 +73,7 @@ BUILDS = (
             "registers",
             "reset",
             "tensors",
-            "vectors",
+            "wycheproof",
         ),
     ),
     Build(
@@ -81,7 +82,7 @@ BUILDS = (
         ("verilator",),
         ("backpressure", "bursts", "random", "refusals", "registers", "reset", "tensors"),
     ),
-    Build("128-aes256", {"DATA_W": 128, "KEY_W": 256}, ("icarus",), ("smoke", "vectors")),
+    Build("128-aes256", {"DATA_W": 128, "KEY_W": 256}, ("icarus",), ("smoke", "wycheproof")),
 )
 
 RUNS = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Third-party AES-GCM vectors through the RTL: encrypted by a write epoch, opened or refused by a read window.
+"""Plays third-party AES-GCM vectors on the RTL: encrypted by a write epoch, opened or refused by a read window.
 
 The engine makes its own IVs, so the IV of a slot is set from outside, in the simulation only. The golden model takes no
 part: what is right is in the vectors.
@@ -18,7 +18,7 @@ from tensortee.registers import EngineState, Opcode, Result, SlotState
 
 from tb.axil import AxiLiteManager
 from tb.dram import Dram, DramTiming
-from tb.engine.vectors import Vector, nist, wycheproof
+from tb.engine.vectors import Vector
 from tb.env.axi_manager import AxiManager
 from tb.env.backdoor import Backdoor
 from tb.env.bursts import OKAY, Burst
@@ -161,31 +161,3 @@ def choose(vectors: Iterable[Vector]) -> list[Vector]:
     good = [vector for vector in every if vector.plaintext is not None]
     bad = [vector for vector in every if vector.plaintext is None]
     return [*rng.sample(good, min(ICARUS_SAMPLE, len(good))), *rng.sample(bad, min(1, len(bad)))]
-
-
-def key_bits(dut: Any) -> int:
-    """Key size of this build."""
-    return len(dut.key_data)
-
-
-@cocotb.test(timeout_time=40, timeout_unit="ms")
-async def nist_vectors(dut: Any) -> None:
-    """NIST CAVP, AES-128 builds: encryption with external IV, decryption with right and wrong tags."""
-    player = Player(dut)
-    await player.start()
-    for vector in choose(nist("gcmEncryptExtIV128")):
-        await player.encrypt(vector)
-    for vector in choose(nist("gcmDecrypt128")):
-        await player.decrypt(vector)
-
-
-@cocotb.test(timeout_time=40, timeout_unit="ms")
-async def wycheproof_vectors(dut: Any) -> None:
-    """Wycheproof, both key sizes: valid ones both ways, invalid ones refused."""
-    player = Player(dut)
-    await player.start()
-    vectors = choose(wycheproof(key_bits(dut)))
-    for vector in vectors:
-        if vector.plaintext is not None:
-            await player.encrypt(vector)
-        await player.decrypt(vector)
