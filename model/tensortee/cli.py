@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line of the package: `tensortee keygen`, `seal`, `unseal`, `verify`, `info`.
+"""Command line of the package: `tensortee keygen`, `seal`, `unseal`, `verify`, `info`; or `python -m tensortee`.
 
 Exit status: 0 done; 1 the sealed checkpoint is damaged, incomplete, altered or of another key; 2 the command cannot be
 carried out as given (arguments, key, source, target, disk); 130 interrupted.
@@ -15,6 +15,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -29,6 +30,7 @@ from tensortee.checkpoint import (
     CheckpointError,
     CheckpointInfo,
     CheckpointIntegrityError,
+    OutputError,
     read_info,
     seal_checkpoint,
     unseal_checkpoint,
@@ -45,6 +47,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich help shows a flag as if it took a value
     help="Seal safetensors checkpoints with AES-GCM, tensor by tensor; open and verify them.",
     epilog=f"The key comes from --key-file or from the environment variable {KEY_ENVIRONMENT_VARIABLE}.",
 )
@@ -107,6 +110,15 @@ def _reporting(as_json: bool) -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
+def _check_output(path: Path) -> None:
+    if str(path) == "-":
+        raise OutputError("standard output cannot be used: give the name of what to make")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _read_key(key_file: Path | None) -> bytes:
     if key_file is not None:
         _warn_if_shared(key_file)
@@ -157,15 +169,31 @@ def _encode(value: object) -> str:
     raise TypeError(f"no JSON form for {type(value).__name__}")
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tensortee {version('tensortee')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
+
+
 @app.command()
 def keygen(
     file: Annotated[Path, typer.Argument(help="File to make; it must not exist.")],
     bits: Annotated[int, typer.Option(help="128 or 256.")] = 256,
 ) -> None:
-    """Write a fresh random key to a new file that only you can read."""
+    """Write a fresh random key to a new file. Only you can read it."""
     with _reporting(as_json=False):
         if bits not in (128, 256):
             raise KeyFormatError(f"a key has 128 or 256 bits, not {bits}")
+        _check_output(file)
         write_key_file(file, bits // 8)
         print(f"{file}: new AES-{bits} key; without it, what you seal is lost")
 
@@ -184,6 +212,7 @@ def seal(
 ) -> None:
     """Seal a checkpoint. The output appears complete or not at all."""
     with _reporting(as_json):
+        _check_output(output)
         key = _read_key(key_file)
         report = _with_progress(
             "sealing",
@@ -201,7 +230,8 @@ def seal(
         if as_json:
             _print_json({"ok": True, **dataclasses.asdict(report)})
         else:
-            print(f"{report.path}: sealed {report.tensors} tensors, {report.nbytes} bytes, from {report.files} file(s)")
+            size = f"{_count(report.tensors, 'tensor')}, {_count(report.nbytes, 'byte')}"
+            print(f"{report.path}: sealed {size}, from {_count(report.files, 'file')}")
             print(f"checkpoint id {report.checkpoint_id}")
 
 
@@ -216,8 +246,9 @@ def unseal(
     no_sync: NoSync = False,
     as_json: Json = False,
 ) -> None:
-    """Open a sealed checkpoint, bit for bit as it was. Nothing comes out unless all of it is authentic."""
+    """Open a sealed checkpoint, bit for bit. Nothing comes out unless all of it is authentic."""
     with _reporting(as_json):
+        _check_output(output)
         key = _read_key(key_file)
         report = _with_progress(
             "opening",
@@ -236,7 +267,8 @@ def unseal(
         if as_json:
             _print_json({"ok": True, **dataclasses.asdict(report)})
         else:
-            print(f"{report.path}: opened {report.tensors} tensors, {report.nbytes} bytes, all authentic")
+            size = f"{_count(report.tensors, 'tensor')}, {_count(report.nbytes, 'byte')}"
+            print(f"{report.path}: opened {size}, all authentic")
 
 
 @app.command()
@@ -247,7 +279,7 @@ def verify(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Check every byte of a sealed checkpoint and name everything that is wrong."""
+    """Check every byte of a sealed checkpoint. Everything that is wrong is named."""
     with _reporting(as_json):
         key = _read_key(key_file)
         report = _with_progress(
@@ -258,7 +290,7 @@ def verify(
         if as_json:
             _print_json({"ok": report.ok, **dataclasses.asdict(report)})
         elif report.ok:
-            print(f"{report.path}: authentic: {report.tensors} tensors, {report.nbytes} bytes")
+            print(f"{report.path}: authentic: {_count(report.tensors, 'tensor')}, {_count(report.nbytes, 'byte')}")
         else:
             for problem in report.problems:
                 print(f"bad: {problem}")
@@ -266,7 +298,8 @@ def verify(
             for name in report.bad_tensors:
                 if name not in named:
                     print(f"bad: tensor {printable(name)}: its file cannot be used")
-            print(f"{report.path}: NOT authentic: {len(report.bad_tensors)} of {report.tensors} tensors bad")
+            extent = f"{len(report.bad_tensors)} of {_count(report.tensors, 'tensor')} bad"
+            print(f"{report.path}: NOT authentic: {_count(len(report.problems), 'problem')}, {extent}")
         if not report.ok:
             raise typer.Exit(EXIT_INTEGRITY)
 
@@ -277,7 +310,7 @@ def info(
     key_file: KeyFile = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a sealed checkpoint says about itself: its public header without a key, every tensor with it."""
+    """Show what a sealed checkpoint holds. Without a key: its public header; with it: every tensor."""
     with _reporting(as_json):
         with_key = key_file is not None or KEY_ENVIRONMENT_VARIABLE in os.environ
         content = read_info(sealed, _read_key(key_file) if with_key else None)
@@ -318,7 +351,3 @@ def _show_info(content: CheckpointInfo) -> None:
             str(tensor.offset),
         )
     console.print(table)
-
-
-if __name__ == "__main__":
-    app()

@@ -21,39 +21,32 @@ from tensortee.format import KEY_LENGTHS
 KEY_ENVIRONMENT_VARIABLE = "TENSORTEE_KEY"
 _MAX_KEY_FILE_BYTES = 128
 _HEX_DIGITS = frozenset(string.hexdigits.encode("ascii"))
-_EXPECTED = "expected 32 or 64 hexadecimal digits, or exactly 16 or 32 raw bytes"
+_EXPECTED_IN_FILE = "expected 32 or 64 hexadecimal digits, or exactly 16 or 32 raw bytes"
+_EXPECTED_IN_VARIABLE = "expected 32 or 64 hexadecimal digits (use --key-file for a key file)"
 
 
 class KeyFormatError(ValueError):
     """A key file or variable is missing or does not hold a key of 16 or 32 bytes."""
 
 
-def parse_key(content: bytes, source: str) -> bytes:
-    """Key bytes from what a key file or variable holds.
-
-    Args:
-        content: 32 or 64 hexadecimal digits with optional white space around them, or 16 or 32 raw bytes. Text that
-            consists of hexadecimal digits only is always read as hexadecimal.
-        source: what to call the origin in the error message.
-
-    Returns:
-        16 or 32 bytes.
+def _parse_hexadecimal(content: bytes, source: str, expected: str) -> bytes | None:
+    """Key bytes from hexadecimal digits with optional white space around them; None for anything else.
 
     Raises:
-        KeyFormatError: the content is neither; the message never shows the content.
+        KeyFormatError: only hexadecimal digits, but not as many as a key has.
     """
     text = content.strip()
-    if text and all(byte in _HEX_DIGITS for byte in text):
-        if len(text) // 2 in KEY_LENGTHS and len(text) % 2 == 0:
-            return bytes.fromhex(text.decode("ascii"))
-        raise KeyFormatError(f"{source} holds {len(text)} hexadecimal digits; {_EXPECTED}")
-    if len(content) in KEY_LENGTHS:
-        return bytes(content)
-    raise KeyFormatError(f"{source} holds {len(content)} bytes that are not a key; {_EXPECTED}")
+    if not text or any(byte not in _HEX_DIGITS for byte in text):
+        return None
+    if len(text) // 2 in KEY_LENGTHS and len(text) % 2 == 0:
+        return bytes.fromhex(text.decode("ascii"))
+    raise KeyFormatError(f"{source} holds {len(text)} hexadecimal digits; {expected}")
 
 
 def read_key_file(path: str | os.PathLike[str]) -> bytes:
-    """Key from a file; see `parse_key` for its format.
+    """Key from a file: 32 or 64 hexadecimal digits with optional white space around them, or 16 or 32 raw bytes.
+
+    A file of hexadecimal digits only is always read as hexadecimal. No error message shows what the file holds.
 
     Raises:
         KeyFormatError: the file cannot be read or does not hold a key.
@@ -65,12 +58,17 @@ def read_key_file(path: str | os.PathLike[str]) -> bytes:
     except OSError as error:
         raise KeyFormatError(f"{name} cannot be read: {error.strerror}") from None
     if len(content) > _MAX_KEY_FILE_BYTES:
-        raise KeyFormatError(f"{name} holds more than {_MAX_KEY_FILE_BYTES} bytes; {_EXPECTED}")
-    return parse_key(content, name)
+        raise KeyFormatError(f"{name} holds more than {_MAX_KEY_FILE_BYTES} bytes; {_EXPECTED_IN_FILE}")
+    key = _parse_hexadecimal(content, name, _EXPECTED_IN_FILE)
+    if key is not None:
+        return key
+    if len(content) not in KEY_LENGTHS:
+        raise KeyFormatError(f"{name} holds {len(content)} bytes that are not a key; {_EXPECTED_IN_FILE}")
+    return content
 
 
 def read_key_environment(name: str = KEY_ENVIRONMENT_VARIABLE) -> bytes:
-    """Key from an environment variable, as hexadecimal digits.
+    """Key from an environment variable, as hexadecimal digits only: a path of 16 or 32 characters is not a key.
 
     Raises:
         KeyFormatError: the variable is not set or does not hold a key.
@@ -78,7 +76,11 @@ def read_key_environment(name: str = KEY_ENVIRONMENT_VARIABLE) -> bytes:
     value = os.environb.get(os.fsencode(name))
     if value is None:
         raise KeyFormatError(f"environment variable {name} is not set")
-    return parse_key(value, f"environment variable {name}")
+    source = f"environment variable {name}"
+    key = _parse_hexadecimal(value, source, _EXPECTED_IN_VARIABLE)
+    if key is None:
+        raise KeyFormatError(f"{source} holds {len(value)} bytes that are not a key; {_EXPECTED_IN_VARIABLE}")
+    return key
 
 
 def write_key_file(path: str | os.PathLike[str], nbytes: int = 32) -> None:

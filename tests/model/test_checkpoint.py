@@ -318,6 +318,16 @@ def test_recipe_in_the_documentation(tmp_path: Path) -> None:
     assert scope["tensors"] == plain_tensors(content)
 
 
+def test_python_example_in_the_documentation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "checkpoints.md").read_text()
+    example = re.search(r"```python\n(# seal.*?)```", text, re.DOTALL)
+    assert example is not None
+    source = write_model(tmp_path / "m.safetensors", {"a": ("U8", (70,))})
+    exec(example.group(1), {"source": source, "directory": str(tmp_path)})  # noqa: S102 - the documentation's code
+    assert (tmp_path / "opened").read_bytes() == source.read_bytes()
+    assert capsys.readouterr().out == ""
+
+
 def test_table_plaintext_is_as_documented(tmp_path: Path) -> None:
     content = safetensors_bytes({"a": ("F32", (5, 5))}, {"x": "y"})
     sealed = roundtrip(tmp_path, content)

@@ -219,7 +219,7 @@ def test_swapped_shards(tmp_path: Path) -> None:
 def test_renamed_file(sealed: Path, name: str) -> None:
     (sealed / name).rename(sealed / f"old-{name}")
     if name == MANIFEST:
-        assert "missing or was renamed" in assert_manifest_refused(sealed, FormatError)
+        assert "missing or was renamed" in assert_manifest_refused(sealed, CheckpointIntegrityError)
         return
     report = verify_checkpoint(sealed, TEST_KEY_128)
     assert report.bad_tensors == tuple(OFFSET)
@@ -262,7 +262,7 @@ def test_data_of_another_sealing_under_this_header(sealed: Path, tmp_path: Path)
 def test_foreign_content(sealed: Path, name: str, content: bytes) -> None:
     (sealed / name).write_bytes(content)
     if name == MANIFEST:
-        assert_manifest_refused(sealed, FormatError)
+        assert_manifest_refused(sealed, CheckpointIntegrityError)
     else:
         report = verify_checkpoint(sealed, TEST_KEY_128)
         assert report.bad_tensors == tuple(OFFSET)

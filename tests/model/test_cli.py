@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from tests.model.checkpoint_files import TEST_KEY_128, flip, safetensors_bytes, 
 
 KEY_HEX = TEST_KEY_128.hex()
 DATA = "data-00000.ttee"
-COMMAND = (sys.executable, "-m", "tensortee.cli")
+COMMAND = (sys.executable, "-m", "tensortee")
 
 
 @pytest.fixture
@@ -135,13 +136,15 @@ def test_key_file_that_is_not_there(place: Path) -> None:
     assert "cannot be read: Is a directory" in error_of(run("verify", "sealed", "--key-file", "directory"), 2)
 
 
-@pytest.mark.parametrize("value", ["", "12", "secretsecret!"])
+@pytest.mark.parametrize("value", ["", "001122", "secretsecret!", "/home/me/my.key", "secretsecret1234", "s/" * 16])
 def test_key_variable_that_holds_no_key(place: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     assert place.is_dir()
     monkeypatch.setenv("TENSORTEE_KEY", value)
     line = error_of(run("verify", "sealed"), 2)
     assert "environment variable TENSORTEE_KEY holds" in line
-    assert "secret" not in line
+    assert "expected 32 or 64 hexadecimal digits (use --key-file for a key file)" in line
+    assert "raw bytes" not in line
+    assert not value or value not in line
 
 
 @pytest.mark.parametrize("form", ["hex", "hex-newline", "HEX", "raw"])
@@ -176,7 +179,7 @@ def test_verify_names_every_bad_tensor(place: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
         *(f"bad: {DATA}: tensor layer.{i}: not authentic: its bytes were changed" for i in (1, 3, 4)),
-        "sealed: NOT authentic: 3 of 5 tensors bad",
+        "sealed: NOT authentic: 3 problems, 3 of 5 tensors bad",
     ]
     content = json.loads(run("verify", "sealed", "--json").stdout)
     assert content["ok"] is False
@@ -192,27 +195,35 @@ def test_verify_names_the_tensors_of_a_missing_file(place: Path) -> None:
     assert result.stdout.splitlines() == [
         f"bad: {DATA}: missing: it was removed or renamed",
         *(f"bad: tensor layer.{i}: its file cannot be used" for i in range(1, 5)),
-        "sealed: NOT authentic: 4 of 5 tensors bad",
+        "sealed: NOT authentic: 1 problem, 4 of 5 tensors bad",
     ]
 
 
+def test_a_problem_without_a_bad_tensor_is_counted(place: Path) -> None:
+    (place / "sealed" / "notes.txt").write_text("mine")
+    result = run("verify", "sealed")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1] == "sealed: NOT authentic: 1 problem, 0 of 5 tensors bad"
+
+
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("damage", "message", "status"),
     [
-        (lambda path: path.write_bytes(b""), "not the manifest of a sealed checkpoint"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "is truncated"),
-        (lambda path: flip(path, 300), "the tensor table or its header was changed"),
-        (lambda path: path.rename(path.with_name("other.ttee")), "is missing or was renamed"),
+        (lambda path: path.write_bytes(b""), "not the manifest of a sealed checkpoint", 1),
+        (lambda path: flip(path, 0), "not the manifest of a sealed checkpoint", 1),
+        (lambda path: flip(path, 8), "this program knows version 1", 2),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "is truncated", 1),
+        (lambda path: flip(path, 300), "the tensor table or its header was changed", 1),
+        (lambda path: path.rename(path.with_name("other.ttee")), "is missing or was renamed", 1),
+        (lambda path: path.unlink(), "is missing or was renamed", 1),
     ],
-    ids=["emptied", "truncated", "flipped", "renamed"],
+    ids=["emptied", "magic", "version", "truncated", "flipped", "renamed", "removed"],
 )
-def test_one_error_for_a_damaged_manifest(place: Path, damage: object, message: str) -> None:
+def test_one_error_for_a_damaged_manifest(place: Path, damage: object, message: str, status: int) -> None:
     assert callable(damage)
     damage(place / "sealed" / "checkpoint.ttee")
     for command in (("verify", "sealed"), ("unseal", "sealed", "-o", "back"), ("info", "sealed")):
-        result = run(*command)
-        assert message in error_of(result, result.exit_code)
-        assert result.exit_code in (1, 2)
+        assert message in error_of(run(*command), status)
         content = json.loads(run(*command, "--json").stdout)
         assert content["ok"] is False
         assert message in content["error"]["message"]
@@ -245,6 +256,20 @@ def test_expected_id(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    ["", "abc", "00" * 31, "00" * 33, "0x" + "00" * 31, "zz" * 32, "é" * 64, "00" * 32 + "\n"],
+    ids=["empty", "abc", "short", "long", "prefix", "letters", "umlauts", "newline"],
+)
+def test_malformed_expected_id_is_not_tampering(place: Path, value: str) -> None:
+    """It is said at once, before the checkpoint is looked at."""
+    (place / "sealed" / "checkpoint.ttee").unlink()
+    for command in (("verify", "sealed"), ("unseal", "sealed", "-o", "back")):
+        assert "an id has 64 hexadecimal digits" in error_of(run(*command, "--expect-id", value), 2)
+    content = json.loads(run("verify", "sealed", "--expect-id", value, "--json").stdout)
+    assert content["error"]["kind"] == "ExpectedIdError"
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "not a valid safetensors file"),
@@ -267,8 +292,14 @@ def test_directory_as_source(place: Path) -> None:
 
 
 def test_output_that_exists(place: Path) -> None:
-    assert "already" in error_of(run("seal", "m.safetensors", "-o", "sealed"), 2)
-    assert "already" in error_of(run("unseal", "sealed", "-o", "m.safetensors"), 2)
+    assert "another name, or replace it with --force" in error_of(run("seal", "m.safetensors", "-o", "sealed"), 2)
+    assert "another name, or replace it with --force" in error_of(run("unseal", "sealed", "-o", "m.safetensors"), 2)
+    (place / "there" / "m.safetensors").mkdir(parents=True)
+    line = error_of(run("unseal", "sealed", "-o", "there", "--force"), 2)
+    assert "is a directory: choose another name" in line
+    assert "--force" not in line
+    (place / "there" / "m.safetensors").rmdir()
+    (place / "there").rmdir()
     assert "make it first" in error_of(run("seal", "m.safetensors", "-o", "no/where"), 2)
     assert "make it first" in error_of(run("unseal", "sealed", "-o", "no/where"), 2)
     assert "not a directory" in error_of(run("seal", "m.safetensors", "-o", "m.safetensors", "--force"), 2)
@@ -276,6 +307,49 @@ def test_output_that_exists(place: Path) -> None:
     assert run("seal", "m.safetensors", "-o", "sealed", "--force", "--no-sync").exit_code == 0
     assert run("unseal", "sealed", "-o", "m.safetensors", "--force", "--no-sync").exit_code == 0
     assert sorted(path.name for path in place.iterdir()) == ["m.safetensors", "sealed"]
+
+
+@pytest.mark.parametrize("output", ["sealed", "sealed/new", "sealed/checkpoint.ttee", f"sealed/{DATA}", "other"])
+@pytest.mark.parametrize("force", [(), ("--force",)], ids=["plain", "force"])
+def test_nothing_is_put_into_a_sealed_checkpoint(place: Path, output: str, force: tuple[str, ...]) -> None:
+    """Plaintext beside ciphertext might be handed on with it, and the checkpoint would no longer be authentic."""
+    (place / "other").mkdir()
+    (place / "other" / "checkpoint.ttee").write_bytes(b"of another checkpoint")
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    line = error_of(run("unseal", "sealed", "-o", output, *force), 2)
+    assert "holds a sealed checkpoint: choose another directory" in line
+    line = error_of(run("seal", "m.safetensors", "-o", "sealed/new", *force), 2)
+    assert "holds a sealed checkpoint: choose another directory" in line
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+    assert run("verify", "sealed").exit_code == 0
+
+
+def test_standard_output_is_no_output(place: Path) -> None:
+    before = sorted(place.iterdir())
+    for command in (("seal", "m.safetensors", "-o", "-"), ("unseal", "sealed", "-o", "-"), ("keygen", "-")):
+        assert "standard output cannot be used" in error_of(run(*command), 2)
+    assert sorted(place.iterdir()) == before
+
+
+def test_version() -> None:
+    assert run("--version").stdout == f"tensortee {version('tensortee')}\n"
+
+
+def test_help_shows_flags_as_flags() -> None:
+    for command, flags in (("seal", ("force", "no-sync", "json")), ("unseal", ("force", "no-sync", "json"))):
+        lines = [line.split() for line in run(command, "--help").stdout.splitlines()]
+        for flag in flags:
+            found = [words for words in lines if words[:1] == [f"--{flag}"]]
+            assert len(found) == 1
+            assert found[0][1][0].isupper(), found  # the explanation follows, not a value to give
+
+
+def test_numbers_agree_with_their_nouns(place: Path) -> None:
+    write_model(place / "one.safetensors", {"t": ("U8", (1,))})
+    assert "sealed 1 tensor, 1 byte, from 1 file\n" in run("seal", "one.safetensors", "-o", "one").stdout
+    assert "authentic: 1 tensor, 1 byte\n" in run("verify", "one").stdout
+    assert "opened 1 tensor, 1 byte, all authentic\n" in run("unseal", "one", "-o", "back").stdout
+    assert "sealed 5 tensors, 1600 bytes, from 1 file\n" in run("seal", "m.safetensors", "-o", "five").stdout
 
 
 def test_sharded_checkpoint(place: Path) -> None:

@@ -4,6 +4,7 @@
 from tensortee.checkpoint.errors import (
     CheckpointError,
     CheckpointIntegrityError,
+    ExpectedIdError,
     FormatError,
     OutputError,
     SourceError,
@@ -26,6 +27,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointInfo",
     "CheckpointIntegrityError",
+    "ExpectedIdError",
     "FormatError",
     "OutputError",
     "Problem",

@@ -203,7 +203,7 @@ def publish_file(file: NewFile, target: Path, *, replace: bool) -> None:
         if file.durable:
             _sync_directory(target.parent)
     except FileExistsError:
-        raise OutputError(f"{target} exists already: choose another name, or allow it to be replaced") from None
+        raise OutputError(f"{target} exists already: choose another name") from None
     except OSError as error:
         raise OutputError(f"{target} cannot be put into place: {error.strerror}") from None
 
@@ -239,7 +239,7 @@ def publish_directory(files: Mapping[str, NewFile], target: Path, *, replace: bo
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
             if not replace or error.errno == errno.ENOTDIR:
-                raise OutputError(f"{target} exists already: choose another name, or allow it to be replaced") from None
+                raise OutputError(f"{target} exists already: choose another name") from None
             _exchange(staging, target)
         if durable:
             _sync_directory(target.parent)

@@ -22,6 +22,10 @@ class OutputError(CheckpointError):
     """The output exists already or cannot be put into place."""
 
 
+class ExpectedIdError(CheckpointError, ValueError):
+    """The id to expect is not the id of any checkpoint: mistyped or cut short, not a sign of tampering."""
+
+
 class CheckpointIntegrityError(CheckpointError, IntegrityError):
     """The sealed checkpoint is damaged, incomplete, mixed with another one, or altered."""
 

@@ -81,11 +81,13 @@ class ManifestHeader:
         """Header from the first 128 bytes of a manifest.
 
         Raises:
-            FormatError: not a manifest, or of another format version.
-            CheckpointIntegrityError: a manifest that is cut short or has impossible values.
+            FormatError: of another format version.
+            CheckpointIntegrityError: not a manifest, or one that is cut short or has impossible values.
         """
         if content[:8] != _MANIFEST_MAGIC:
-            raise FormatError(f"{name} is not the manifest of a sealed checkpoint (it begins with other bytes)")
+            raise CheckpointIntegrityError(
+                f"{name} is damaged: it is not the manifest of a sealed checkpoint (it begins with other bytes)"
+            )
         if len(content) < MANIFEST_HEADER_BYTES:
             raise CheckpointIntegrityError(f"{name} is truncated: {len(content)} bytes, not even a header")
         _, version, key_bytes, files, table_bytes, data_bytes, salt, check = _MANIFEST.unpack_from(content)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,8 +21,10 @@ from cryptography.hazmat.primitives.ciphers.modes import GCM
 
 from tensortee.checkpoint.atomic import NewFile, publish_directory, publish_file, remove_leftovers
 from tensortee.checkpoint.batches import CHUNK_BYTES, Batch, StoppedError, make_batches, run_batches
+from tensortee.checkpoint.directory import holds_data_files, refuse_sealed_parent
 from tensortee.checkpoint.errors import (
     CheckpointIntegrityError,
+    ExpectedIdError,
     FormatError,
     OutputError,
     UnexpectedCheckpointError,
@@ -162,6 +165,14 @@ class _Manifest:
         return hashlib.sha256(self.content).hexdigest()
 
 
+def _check_expected_id(expected_id: str | None) -> None:
+    if expected_id is not None and not re.fullmatch("[0-9a-fA-F]{64}", expected_id):
+        raise ExpectedIdError(
+            f"{printable(expected_id)!r} is not the id of a checkpoint: an id has 64 hexadecimal digits, "
+            "as seal prints it"
+        )
+
+
 def _read_manifest(path: str | os.PathLike[str]) -> _Manifest:
     """The manifest, checked for what can be checked without a key."""
     directory = Path(path)
@@ -171,7 +182,9 @@ def _read_manifest(path: str | os.PathLike[str]) -> _Manifest:
         raise FormatError(f"{directory} is not a sealed checkpoint: give the directory that holds {MANIFEST_NAME}")
     name = directory / MANIFEST_NAME
     if not name.is_file():
-        raise FormatError(f"{directory} is not a sealed checkpoint: its {MANIFEST_NAME} is missing or was renamed")
+        if holds_data_files(directory):
+            raise CheckpointIntegrityError(f"{directory} is incomplete: its {MANIFEST_NAME} is missing or was renamed")
+        raise FormatError(f"{directory} is not a sealed checkpoint: it holds no {MANIFEST_NAME}")
     with name.open("rb") as file:
         content = file.read(MANIFEST_HEADER_BYTES)
         header = ManifestHeader.unpack(content, str(name))
@@ -371,9 +384,9 @@ def read_info(path: str | os.PathLike[str], key: bytes | None = None) -> Checkpo
         key: the user's key. Without it, only the public header is shown, and nothing of it is authenticated.
 
     Raises:
-        FormatError: not a sealed checkpoint.
+        FormatError: not a sealed checkpoint, or of an unknown format version.
         WrongKeyError: sealed with another key.
-        CheckpointIntegrityError: the manifest was changed.
+        CheckpointIntegrityError: the manifest was changed or removed.
     """
     manifest = _read_manifest(path)
     header = manifest.header
@@ -432,10 +445,12 @@ def verify_checkpoint(
         progress: called with (bytes done, bytes in all), from any thread, one call at a time.
 
     Raises:
-        FormatError: not a sealed checkpoint.
+        ExpectedIdError: `expected_id` is not 64 hexadecimal digits.
+        FormatError: not a sealed checkpoint, or of an unknown format version.
         WrongKeyError: sealed with another key.
         CheckpointIntegrityError: the manifest was changed or is not the expected one; nothing else can be checked then.
     """
+    _check_expected_id(expected_id)
     manifest = _read_manifest(path)
     keys, table = _open_manifest(manifest, key, expected_id)
     problems: list[Problem] = []
@@ -524,12 +539,14 @@ def unseal_checkpoint(
         progress: called with (bytes done, bytes in all), from any thread, one call at a time.
 
     Raises:
-        FormatError: not a sealed checkpoint.
+        ExpectedIdError: `expected_id` is not 64 hexadecimal digits.
+        FormatError: not a sealed checkpoint, or of an unknown format version.
         WrongKeyError: sealed with another key.
         CheckpointIntegrityError: anything was changed; the message names the first problem found.
         OutputError: the target exists or cannot be made.
         OSError: reading or writing fails.
     """
+    _check_expected_id(expected_id)
     manifest = _read_manifest(path)
     keys, table = _open_manifest(manifest, key, expected_id)
     target = _check_target(Path(target).resolve(), table, replace_existing)
@@ -569,13 +586,18 @@ def unseal_checkpoint(
 
 def _check_target(target: Path, table: Table, replace_existing: bool) -> Path:
     """The path to make, from the one that was asked for."""
-    if table.index_name is None:
-        if target.is_dir():
-            target /= table.shards[0].name
-        if target.is_dir() or (target.exists() and not replace_existing):
-            raise OutputError(f"{target} exists already: choose another name, or allow it to be replaced")
-    elif target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"{target} exists already: a sharded checkpoint is opened into a new or empty directory")
+    if table.index_name is None and target.is_dir():
+        target /= table.shards[0].name
     if not target.parent.is_dir():
         raise OutputError(f"{target.parent} is not a directory: make it first")
+    refuse_sealed_parent(target)
+    if table.index_name is not None:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise OutputError(f"{target} exists already: a sharded checkpoint is opened into a new or empty directory")
+    elif target.is_dir():
+        raise OutputError(f"{target} is a directory: choose another name")
+    elif target.exists() and not replace_existing:
+        raise OutputError(
+            f"{target} exists already: choose another name, or replace it with --force (replace_existing in Python)"
+        )
     return target

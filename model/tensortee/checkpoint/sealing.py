@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.modes import GCM
 
 from tensortee.checkpoint.atomic import NewFile, publish_directory, remove_leftovers
 from tensortee.checkpoint.batches import CHUNK_BYTES, Batch, StoppedError, make_batches, run_batches
+from tensortee.checkpoint.directory import is_sealed_checkpoint, refuse_sealed_parent
 from tensortee.checkpoint.errors import OutputError, SourceError
 from tensortee.checkpoint.layout import (
     MANIFEST_NAME,
@@ -196,17 +197,10 @@ def _check_unchanged(shard: Shard, descriptor: int) -> None:
         raise SourceError(f"{shard.path} was changed while it was being sealed: seal it when nothing writes to it")
 
 
-def is_sealed_checkpoint(path: Path) -> bool:
-    """True for a directory that holds a manifest and data files and nothing else."""
-    if not (path / MANIFEST_NAME).is_file():
-        return False
-    names = {entry.name for entry in path.iterdir()} - {MANIFEST_NAME}
-    return names == {data_file_name(index) for index in range(len(names))}
-
-
 def _check_target(target: Path, replace_existing: bool) -> None:
     if not target.parent.is_dir():
         raise OutputError(f"{target.parent} is not a directory: make it first")
+    refuse_sealed_parent(target)
     if not target.exists() and not target.is_symlink():
         return
     if not target.is_dir():
@@ -216,7 +210,8 @@ def _check_target(target: Path, replace_existing: bool) -> None:
             raise OutputError(f"{target} holds other files than a sealed checkpoint: choose another directory")
         if not replace_existing:
             raise OutputError(
-                f"{target} holds a sealed checkpoint already: choose another name, or allow to replace it"
+                f"{target} holds a sealed checkpoint already: choose another name, or replace it with --force "
+                "(replace_existing in Python)"
             )
 
 
