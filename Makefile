@@ -20,6 +20,7 @@ help: ## List the targets and options
 	    printf '  %-10s %s\n' "$$target" "$$text"; done
 	@echo
 	@echo "  SIM=verilator|icarus   simulator (sim: verilator unless given; test: both unless given)"
+	@echo "  DATA_W=128|256|512     sim: width of the data bus in bits (default 512 on verilator, 128 on icarus)"
 	@echo "  SEED=number|random     seed of the random stimulus (default 1)"
 	@echo "  WAVES=1                leave an FST trace in the folder of each simulation, build/cocotb/.../runs/..."
 	@echo "  TENSORS=file           sim: push the tensors of this .safetensors file through the engine"

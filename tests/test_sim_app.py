@@ -20,9 +20,10 @@ from tb.app.attacks import ATTACKS
 from tb.app.engine import run_on_engine
 from tb.app.image import check_image
 from tb.app.job import JOB_VARIABLE, Job
-from tb.app.main import DATA_W, conclude, main
+from tb.app.main import DATA_W, conclude, main, parse
 from tb.app.network import WEIGHTS_FILE
-from tb.app.report import verdict
+from tb.app.port import STREAM_BEATS, Traffic
+from tb.app.report import SHOWN_CHARACTERS, print_report, verdict
 from tb.app.simulation import attacked_contents
 from tb.app.tiles import REGION_BYTES, cut, stored_bytes, tiled
 from tb.app.user_tensors import TensorFileError, load_user_tensors
@@ -150,7 +151,29 @@ def test_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("options", [["--images", "61"], ["--images", "0"], ["--images", "420"], ["--sim", "vcs"]])
+@pytest.mark.parametrize(("variable", "value"), [("SIM", "vcs"), ("DATA_W", "100"), ("DATA_W", "wide"), ("SEED", "x")])
+def test_bad_variable_is_one_line(
+    variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert main(["--output", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"sim: {variable}={value} is not")
+
+
+def test_bus_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The option wins over the environment, which wins over the simulator's usual width."""
+    monkeypatch.delenv("DATA_W", raising=False)
+    assert {sim: parse(["--sim", sim]).data_w for sim in DATA_W} == DATA_W
+    monkeypatch.setenv("DATA_W", "256")
+    assert parse(["--sim", "icarus"]).data_w == 256
+    assert parse(["--sim", "icarus", "--data-w", "512"]).data_w == 512
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--images", "61"], ["--images", "0"], ["--images", "420"], ["--sim", "vcs"], ["--data-w", "100"]],
+)
 def test_bad_options_are_refused(options: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(options)
@@ -216,6 +239,44 @@ def test_wrong_plaintext_is_found(finished: Job) -> None:
 def test_run_without_tensors_and_blind_check_fail() -> None:
     reasons = verdict({"tensors": [], "attacks": [], "accuracy": None}, [], forgery_found=False)
     assert len(reasons) == 2
+
+
+# Report ---------------------------------------------------------------------------------------------------------------
+
+
+def printed(job: Job, width: int) -> str:
+    console = Console(width=width)
+    with console.capture() as captured:
+        print_report(console, json.loads(job.summary_file.read_text()))
+    return captured.get()
+
+
+def test_long_names_are_shortened(finished: Job) -> None:
+    name = "first[/bold]" + "x" * 200 + "last"
+    tensors = json.loads(finished.summary_file.read_text())["tensors"]
+    edit(finished, {"tensors": [tensors[0] | {"name": name}], "attacked": [name, f"copy of {name}"]})
+    text = printed(finished, 200)
+    assert text.count("first[/bold") == text.count("xxxlast") == 3
+    assert "x" * SHOWN_CHARACTERS not in text
+
+
+def test_usual_names_do_not_wrap_in_80_columns(finished: Job) -> None:
+    tensors = json.loads(finished.summary_file.read_text())["tensors"]
+    edit(finished, {"tensors": [tensors[0] | {"name": "layer.10.weight", "base": 1 << 20, "nbytes": 1 << 20}]})
+    text = printed(finished, 80)
+    for cell in ("layer.10.weight", "0x100000", "1048576", "tensor_id", f"{tensors[0]['tag'][:12]}.."):
+        assert cell in text
+
+
+def test_rates_of_long_transfers_only(finished: Job) -> None:
+    traffic = Traffic()
+    traffic.add(STREAM_BEATS - 1, STREAM_BEATS - 1)
+    assert (traffic.beats, traffic.beats_per_cycle) == (STREAM_BEATS - 1, None)
+    traffic.add(STREAM_BEATS, 2 * STREAM_BEATS)
+    assert (traffic.beats, traffic.beats_per_cycle) == (2 * STREAM_BEATS - 1, 0.5)
+    edit(finished, {"read_beats_per_cycle": None, "write_beats_per_cycle": 0.9876})
+    rates = [line for line in printed(finished, 80).splitlines() if "beats per cycle, " in line]
+    assert [line.strip("│ ").split()[-1] for line in rates] == ["-", "0.988"]
 
 
 # Parts ----------------------------------------------------------------------------------------------------------------

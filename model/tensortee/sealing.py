@@ -171,7 +171,7 @@ def _detached(source: memoryview, target: memoryview) -> memoryview:
 
 
 def seal(
-    data: Buffer,
+    data: Buffer | np.generic,
     key: BytesLike,
     tensor_id: SupportsIndex,
     version: SupportsIndex,
@@ -184,7 +184,7 @@ def seal(
 
     Args:
         data: bytes-like, or a NumPy array of any type and layout; its bytes in C order are the plaintext. It may share
-            memory with `out`, which then is encrypted in place.
+            memory with `out`, which then is encrypted in place. A NumPy scalar is an array without dimensions.
         key: 16 or 32 bytes.
         tensor_id: 28-bit number; its top four bits name the owner device.
         version: 64-bit version number.
@@ -214,6 +214,8 @@ def seal(
         if not 0 < nbytes <= _SMALL_BYTES:
             plain = _view(data)
     else:
+        if isinstance(data, np.generic) and not isinstance(data, bytes):
+            data = np.asarray(data)
         plain = _view(data)
         nbytes = plain.nbytes
         dtype, shape = (data.dtype, data.shape) if isinstance(data, ndarray) else (None, (nbytes,))

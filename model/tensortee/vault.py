@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from typing import NoReturn
 
+import numpy as np
+
 from tensortee.counter import MonotonicCounter
 from tensortee.errors import ExhaustedError, IntegrityError, RollbackError
 from tensortee.format import MAX_ID_COUNTER, check_key, make_tensor_id
@@ -17,6 +19,10 @@ from tensortee.vault_state import TensorRecord, VaultState, open_state, seal_sta
 
 _SEQUENCE_BITS = 32
 _MAX_EPOCH = (1 << 32) - 1
+
+
+def _unknown(name: str) -> KeyError:
+    return KeyError(f"the vault has no tensor {name!r}: it was never sealed here, or was released")
 
 
 class TensorVault:
@@ -103,7 +109,7 @@ class TensorVault:
             self._new_epoch(self._counter)
             return seal_state(self._state, self._key)
 
-    def seal(self, name: str, data: Buffer, *, out: Buffer | None = None) -> SealedTensor:
+    def seal(self, name: str, data: Buffer | np.generic, *, out: Buffer | None = None) -> SealedTensor:
         """Seal a new version of a tensor; from now on `unseal` opens no other one.
 
         Args:
@@ -156,7 +162,7 @@ class TensorVault:
             self._check_process()
             record = self._state.tensors.get(name)
         if record is None:
-            raise KeyError(name)
+            raise _unknown(name)
         if not record.tag:
             raise IntegrityError(f"version {record.version} of tensor {name!r} was never sealed completely")
         check_sealed(sealed)
@@ -179,7 +185,8 @@ class TensorVault:
         """
         with self._lock:
             self._check_process()
-            del self._state.tensors[name]
+            if self._state.tensors.pop(name, None) is None:
+                raise _unknown(name)
 
     def __contains__(self, name: object) -> bool:
         return name in self._state.tensors

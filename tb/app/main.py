@@ -5,7 +5,7 @@ Builds the engine, runs the simulation, opens the DRAM image with a third-party 
 ``build/sim/<simulator>/dram.bin`` and ``summary.json``. The exit code is 0 only if all tensors open, protection
 changed no result, and every attack was detected.
 
-Environment: ``SIM``, ``SEED``, ``WAVES``, ``TENSORS``; the options below override it.
+Environment: ``SIM``, ``DATA_W``, ``SEED``, ``WAVES``, ``TENSORS``; the options below override it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tb.app.engine import SLOTS, run_on_engine
+from tb.app.engine import DATA_WIDTHS, SLOTS, run_on_engine
 from tb.app.image import check_image
 from tb.app.inference import BATCH
 from tb.app.job import JOB_VARIABLE, Job
 from tb.app.report import print_report, verdict
 from tb.app.user_tensors import TensorFileError, UserTensors, load_user_tensors
-from tb.runner import BUILD, SIMULATORS, SimulationError, seed_from_environment
+from tb.runner import BUILD, SIMULATORS, SimulationError, seed_from_environment, simulators
 
 DATA_W = {"verilator": 512, "icarus": 128}
+"""Bus width in bits unless one is asked for."""
 IMAGES = {"verilator": 360, "icarus": 120}
 LINES_PER_SECOND = {"verilator": 5000, "icarus": 500}
 """Lines that are written and read back per second of wall clock, roughly: for the estimate that is printed."""
@@ -42,23 +43,42 @@ MIN_TIMEOUT_SECONDS = 900
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Return the options, their defaults taken from the environment."""
+    """Return the options, their defaults taken from the environment.
+
+    Raises:
+        SimulationError: ``SIM`` names no simulator, or ``DATA_W`` no bus width.
+        SystemExit: an option is wrong.
+    """
     parser = argparse.ArgumentParser(prog="python -m tb.app.main", description="Run tensors through the engine.")
-    parser.add_argument("--sim", choices=SIMULATORS, default=os.environ.get("SIM") or "verilator", help="simulator")
+    parser.add_argument("--sim", choices=SIMULATORS, help="simulator")
+    parser.add_argument("--data-w", type=int, choices=DATA_WIDTHS, help="width of the data bus in bits")
     parser.add_argument(
         "--tensors", type=Path, default=os.environ.get("TENSORS") or None, help="a .safetensors file of your own"
     )
     parser.add_argument("--images", type=int, help=f"test images, a multiple of {BATCH}")
     parser.add_argument("--output", type=Path, help="folder for dram.bin and summary.json")
     options = parser.parse_args(argv)
-    if options.sim not in SIMULATORS:
-        parser.error(f"SIM={options.sim} is not a simulator. Use one of: {', '.join(SIMULATORS)}")
+    options.sim = options.sim or simulators()[0]
+    options.data_w = options.data_w or data_width_from_environment(DATA_W[options.sim])
     most = IMAGES["verilator"]
     if options.images is None:
         options.images = IMAGES[options.sim]
     if not 0 < options.images <= most or options.images % BATCH:
         parser.error(f"--images {options.images}: use a multiple of {BATCH} up to {most}")
     return options
+
+
+def data_width_from_environment(default: int) -> int:
+    """Return the bus width that ``DATA_W`` names, in bits, or the default.
+
+    Raises:
+        SimulationError: the engine has no bus of that width.
+    """
+    text = os.environ.get("DATA_W") or str(default)
+    widths = [str(width) for width in DATA_WIDTHS]
+    if text not in widths:
+        raise SimulationError(f"DATA_W={text} is not a bus width. Use one of: {', '.join(widths)}")
+    return int(text)
 
 
 def announce(console: Console, job: Job, user: UserTensors | None) -> float:
@@ -146,17 +166,17 @@ def conclude(console: Console, job: Job) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the main job; returns the exit code: 0 passed, 1 something was not protected, 2 it could not run."""
-    options = parse(argv)
     console = Console()
     start = time.monotonic()
     try:
+        options = parse(argv)
         user = load_user_tensors(options.tensors) if options.tensors else None
         output = (options.output or BUILD / "sim" / options.sim).resolve()
         output.mkdir(parents=True, exist_ok=True)
         job = Job(
             simulator=options.sim,
             seed=seed_from_environment(),
-            data_w=DATA_W[options.sim],
+            data_w=options.data_w,
             slots=SLOTS,
             images=0 if user else options.images,
             tensors=str(options.tensors.resolve()) if user else "",

@@ -19,6 +19,8 @@ OKAY, SLVERR, DECERR = 0, 2, 3
 INCR = 1
 CLOCK_PERIOD_NS = 10
 STUCK_CYCLES = 20_000
+STREAM_BEATS = 64
+"""A transfer of fewer beats in a direction says nothing about the rate of that direction."""
 
 
 class BusStuckError(Exception):
@@ -66,16 +68,25 @@ class Traffic:
 
     Attributes:
         beats: data beats.
-        cycles: cycles from the first to the last beat, both included, summed over transfers.
+        streamed_beats: data beats of transfers of at least ``STREAM_BEATS`` beats.
+        cycles: cycles from the first to the last beat, both included, summed over those transfers.
     """
 
     beats: int = 0
+    streamed_beats: int = 0
     cycles: int = 0
 
+    def add(self, beats: int, cycles: int) -> None:
+        """Count the beats of one transfer, and the cycles from its first to its last beat."""
+        self.beats += beats
+        if beats >= STREAM_BEATS:
+            self.streamed_beats += beats
+            self.cycles += cycles
+
     @property
-    def beats_per_cycle(self) -> float:
-        """Share of those cycles in which a beat moved, 0 .. 1."""
-        return self.beats / self.cycles if self.cycles else 0.0
+    def beats_per_cycle(self) -> float | None:
+        """Share of those cycles in which a beat moved, to four decimals; None if no transfer was long enough."""
+        return round(self.streamed_beats / self.cycles, 4) if self.cycles else None
 
 
 class _BeatClock:
@@ -94,8 +105,7 @@ class _BeatClock:
 
     def add_to(self, traffic: Traffic) -> None:
         if self.beats:
-            traffic.beats += self.beats
-            traffic.cycles += self.last - self.first + 1
+            traffic.add(self.beats, self.last - self.first + 1)
 
 
 class NpuPort:

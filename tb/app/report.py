@@ -5,24 +5,37 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from tb.app.port import STREAM_BEATS
 from tb.app.tiles import stored_bytes
 
 SHOWN_DIGITS = 12
+SHOWN_CHARACTERS = 40
+
+
+def shortened(name: str) -> str:
+    """Return a name in at most ``SHOWN_CHARACTERS`` characters: of a longer one its beginning and its end."""
+    if len(name) <= SHOWN_CHARACTERS:
+        return name
+    end = (SHOWN_CHARACTERS - 2) // 2
+    return f"{name[: SHOWN_CHARACTERS - 2 - end]}..{name[-end:]}"
 
 
 def tensor_table(summary: dict[str, Any]) -> Table:
     """Return the table of sealed tensors."""
-    table = Table(title="Tensors in DRAM", title_justify="left")
+    # Narrow, so that usual names fit into 80 columns; only the name may wrap.
+    table = Table(title="Tensors in DRAM", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("name", overflow="fold")
     for column in ("base", "bytes", "lines", "tensor_id", "version"):
-        table.add_column(column, justify="right")
-    table.add_column("tag on chip")
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("tag on chip", no_wrap=True)
     for tensor in summary["tensors"]:
         table.add_row(
-            tensor["name"],
+            Text(shortened(tensor["name"])),
             f"{tensor['base']:#x}",
             str(tensor["nbytes"]),
             str(stored_bytes(tensor["nbytes"]) // 64),
@@ -35,7 +48,14 @@ def tensor_table(summary: dict[str, Any]) -> Table:
 
 def totals_table(summary: dict[str, Any]) -> Table:
     """Return the table of totals."""
-    table = Table(title="Totals", title_justify="left", show_header=False)
+    table = Table(
+        title="Totals",
+        title_justify="left",
+        show_header=False,
+        caption="Beats per cycle count from the first beat of a transfer to its last, so they include how an epoch or "
+        f"window starts; transfers of fewer than {STREAM_BEATS} beats are left out.",
+        caption_justify="left",
+    )
     table.add_column()
     table.add_column(justify="right")
     table.add_row("simulator, data bus", f"{summary['simulator']}, {summary['data_w']} bit")
@@ -43,7 +63,8 @@ def totals_table(summary: dict[str, Any]) -> Table:
     table.add_row("clock cycles", str(summary["cycles"]))
     for direction, moved in (("read", "lines_read"), ("write", "lines_written")):
         table.add_row(f"lines, {direction}", str(summary[moved]))
-        table.add_row(f"beats per cycle while streaming, {direction}", f"{summary[f'{direction}_beats_per_cycle']:.3f}")
+        rate = summary[f"{direction}_beats_per_cycle"]
+        table.add_row(f"beats per cycle, {direction}", "-" if rate is None else f"{rate:.3f}")
     if summary["accuracy"] is not None:
         table.add_row("accuracy with protection", f"{summary['accuracy']['protected']:.4f}")
         table.add_row("accuracy without protection", f"{summary['accuracy']['unprotected']:.4f}")
@@ -52,9 +73,9 @@ def totals_table(summary: dict[str, Any]) -> Table:
 
 def attack_table(summary: dict[str, Any]) -> Table:
     """Return the table of attacks."""
-    table = Table(
-        title=f"Attacks on {' and '.join(summary['attacked'])}, each in a fresh session", title_justify="left"
-    )
+    victims = " and ".join(map(shortened, summary["attacked"]))
+    title = Text(f"Attacks on {victims}, each in a fresh session", style="table.title")
+    table = Table(title=title, title_justify="left")
     table.add_column("attack", no_wrap=True)
     table.add_column("detected")
     table.add_column("what the registers, pins and responses showed")

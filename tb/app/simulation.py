@@ -204,8 +204,8 @@ class MainJob:
         return {
             "lines_read": reads.beats // per_line,
             "lines_written": writes.beats // per_line,
-            "read_beats_per_cycle": round(reads.beats_per_cycle, 4),
-            "write_beats_per_cycle": round(writes.beats_per_cycle, 4),
+            "read_beats_per_cycle": reads.beats_per_cycle,
+            "write_beats_per_cycle": writes.beats_per_cycle,
         }
 
 

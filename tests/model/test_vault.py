@@ -69,6 +69,22 @@ def test_buffers() -> None:
     assert vault.unseal("x", sealed, out=back) == bytes(100_000)
 
 
+@pytest.mark.parametrize(
+    "scalar", [np.float32(3), np.float64(-0.0), np.bool_(True), np.int16(-2), np.complex64(1j), np.datetime64(7, "s")]
+)
+def test_scalars_are_arrays_without_dimensions(scalar: np.generic) -> None:
+    vault = TensorVault(TEST_KEY)
+    sealed = vault.seal("x", scalar)
+    back = vault.unseal("x", sealed)
+    assert isinstance(back, np.ndarray)
+    assert (back.dtype, back.shape, back.tobytes()) == (scalar.dtype, (), scalar.tobytes())
+
+
+def test_scalars_of_bytes_are_bytes() -> None:
+    vault = TensorVault(TEST_KEY)
+    assert vault.unseal("x", vault.seal("x", np.bytes_(b"data"))) == b"data"
+
+
 def test_old_versions_are_refused() -> None:
     """A3: replay of an older version of the same tensor."""
     vault = TensorVault(TEST_KEY)
@@ -99,7 +115,7 @@ def test_exchanged_and_changed_tensors_are_refused() -> None:
     for sealed in wrong:
         with pytest.raises(IntegrityError):
             vault.unseal("a", sealed)
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="no tensor 'c'"):
         vault.unseal("c", a)
     assert np.array_equal(vault.unseal("a", a), np.zeros(4))
 
@@ -111,7 +127,7 @@ def test_released_numbers_do_not_come_back() -> None:
     vault.release("x")
     with pytest.raises(KeyError):
         vault.unseal("x", first)
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"no tensor 'x'.*released"):
         vault.release("x")
     second = vault.seal("x", b"two")
     assert second.tensor_id != first.tensor_id
