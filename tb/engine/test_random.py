@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+import cocotb
 import pyuvm
 from tensortee.registers import Opcode, SlotState
 
@@ -22,26 +23,17 @@ MAX_BYTES = 40 * LINE_BYTES
 ROUNDS_VARIABLE = "ENGINE_ROUNDS"
 
 
-@pyuvm.test(timeout_time=40, timeout_unit="ms")
-class RandomTraffic(EngineTest):
-    """Rounds of random actions; between rounds the timing of both sides changes."""
+class RandomTest(EngineTest):
+    """Steps that take slots through their states with random traffic, and random timing of both sides."""
 
     canary_slot = 0
 
-    async def body(self) -> None:
-        """Play the rounds (``ENGINE_ROUNDS`` sets their number)."""
-        rounds = int(os.environ.get(ROUNDS_VARIABLE, "5" if self.slow else "40"))
-        self.tensors: dict[int, int] = {}
-        self.unwritten: dict[int, list[tuple[int, int]]] = {}
-        for _ in range(rounds):
-            self.change_timing()
-            for slot in range(1, SLOTS + 1):
-                await self.step(slot)
-            await self.noise()
-            await self.env.drain()
-            self.env.adopt_faults()
-            await self.seq.compare_registers()
-            await self.seq.clear_faults()
+    def rounds(self) -> int:
+        """Number of rounds; ``ENGINE_ROUNDS`` overrides it."""
+        return int(os.environ.get(ROUNDS_VARIABLE, "5" if self.slow else "40"))
+
+    def calm(self) -> None:
+        """End the random timing."""
         self.env.axi.driver.manager.timing = ManagerTiming()
         self.env.dram.timing = DramTiming()
 
@@ -108,6 +100,25 @@ class RandomTraffic(EngineTest):
         else:
             await seq.command(rng.choice((Opcode.OPEN_READ, Opcode.OPEN_READ, Opcode.OPEN_WRITE, Opcode.RELEASE)), slot)
 
+
+@pyuvm.test(timeout_time=40, timeout_unit="ms")
+class RandomTraffic(RandomTest):
+    """Rounds of one step for each slot and of bursts of any kind, between which everything is compared."""
+
+    async def body(self) -> None:
+        """Play the rounds."""
+        for _ in range(self.rounds()):
+            self.change_timing()
+            for slot in range(1, SLOTS + 1):
+                await self.step(slot)
+            await self.noise()
+            await self.env.drain()
+            # Refusals of a read and of a write in the same cycle share an alert pulse.
+            self.env.adopt_faults()
+            await self.seq.compare_registers()
+            await self.seq.clear_faults()
+        self.calm()
+
     async def noise(self) -> None:
         """Bursts of any kind at any place, reads and writes one after the other so that the fault log has one order."""
         seq, rng = self.seq, self.rng
@@ -128,3 +139,24 @@ class RandomTraffic(EngineTest):
             addr &= -LINE_BYTES if rng.random() < 0.8 else -8
             writes.append(await seq.write(addr, rng.randbytes(lines * LINE_BYTES), ident=self.ident()))
         await seq.finish(writes)
+
+
+@pyuvm.test(timeout_time=40, timeout_unit="ms")
+class ConcurrentTensors(RandomTest):
+    """All slots go their ways at the same time: commands of one run while bursts of the others are under way."""
+
+    async def body(self) -> None:
+        """Start one thread for each slot and change the timing meanwhile."""
+
+        async def life(slot: int) -> None:
+            for _ in range(self.rounds()):
+                await self.step(slot)
+
+        lives = [cocotb.start_soon(life(slot)) for slot in range(1, SLOTS + 1)]
+        while not all(task.done() for task in lives):
+            self.change_timing()
+            await self.seq.idle(self.rng.randrange(100, 1500))
+        for task in lives:
+            await task
+        self.calm()
+        await self.seq.compare_registers()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
 
-from tb.env.bursts import Burst
+from tb.env.bursts import Burst, attributes
 from tb.signals import Signals
 from tb.ticker import Ticker
 
@@ -59,8 +59,6 @@ class AxiManager:
         bus = self._bus
         for channel in ("ar", "aw"):
             self._show_address(channel, None)
-            for name, value in (("lock", 0), ("cache", 0), ("prot", 0), ("qos", 0)):
-                bus.put(channel + name, value)
         for name in ("wvalid", "wdata", "wstrb", "wlast", "rready", "bready"):
             bus.put(name, 0)
         ticker.add(self)
@@ -162,6 +160,9 @@ class AxiManager:
         bus.put(f"{channel}len", burst.beats - 1 if burst is not None else 0)
         bus.put(f"{channel}size", burst.size if burst is not None else 0)
         bus.put(f"{channel}burst", burst.kind if burst is not None else 0)
+        values = attributes(burst.ident) if burst is not None else (0, 0, 0, 0)
+        for name, value in zip(("lock", "cache", "prot", "qos"), values, strict=True):
+            bus.put(channel + name, value)
 
     def _read_beat(self) -> None:
         bus = self._bus

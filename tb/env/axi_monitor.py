@@ -124,6 +124,7 @@ class AxiMonitor:
     def _address(self, channel: str, payload: tuple[int, ...]) -> None:
         ident, addr, length, size, kind = payload[:5]
         burst = Burst(channel == "aw", ident, addr, length + 1, size, kind)
+        burst.note["attributes"] = payload[5:]
         burst.note["requested"] = self.cycle
         if burst.write:
             self._under_way["write"] += 1

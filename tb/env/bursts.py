@@ -76,6 +76,11 @@ def beat_address(addr: int, beats: int, size: int, kind: int, number: int) -> in
     return here
 
 
+def attributes(ident: int) -> tuple[int, int, int, int]:
+    """AxLOCK, AxCACHE, AxPROT, AxQOS that the bench gives to bursts of an ID: all different, so that a mix-up shows."""
+    return ident & 1, ident & 0xF, (ident + 3) & 0x7, ~ident & 0xF
+
+
 def crosses_boundary(addr: int, beats: int, size: int) -> bool:
     """Say whether an INCR burst touches two 4 KiB pages."""
     last = (addr & -(1 << size)) + (beats << size) - 1

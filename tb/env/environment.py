@@ -15,7 +15,7 @@ from tb.dram import Dram
 from tb.env.axi_agent import AxiAgent
 from tb.env.axi_monitor import AxiMonitor
 from tb.env.backdoor import Backdoor
-from tb.env.bursts import Burst
+from tb.env.bursts import Burst, attributes
 from tb.env.control_agent import Command, ControlAgent
 from tb.env.coverage import Coverage
 from tb.env.key_agent import KeyAgent
@@ -97,6 +97,9 @@ class EngineEnv(uvm_env):
             listener = Listener(f"on_{name}", self, function)
             port.connect(listener.analysis_export)
 
+        self.memory_port.on_read_request.append(self._memory_request)
+        self.memory_port.on_write_request.append(self._memory_request)
+
     # Events -----------------------------------------------------------------------------------------------------------
 
     def _requested(self, burst: Burst) -> None:
@@ -110,6 +113,10 @@ class EngineEnv(uvm_env):
             self.predictor.write_request(burst)
         else:
             self.predictor.read_request(burst)
+
+    def _memory_request(self, burst: Burst) -> None:
+        _, *passed_on = attributes(burst.ident)
+        self.scoreboard.compare_attributes(burst, (0, *passed_on))
 
     def _finished(self, burst: Burst) -> None:
         self.scoreboard.burst_done(burst)

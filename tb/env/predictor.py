@@ -102,9 +102,9 @@ class Predictor(uvm_component):
         """Install a key."""
         self.engine.install_key(key)
 
-    def alerts(self) -> tuple[int, bool]:
-        """Return the number of alert_recov pulses so far and the level of alert_fatal."""
-        return self.engine.alert_recov, self.engine.alert_fatal
+    def alerts(self) -> tuple[int, bool, bool]:
+        """Return the number of alert_recov pulses so far and the levels of alert_fatal and irq."""
+        return self.engine.alert_recov, self.engine.alert_fatal, self.engine.irq
 
     def register(self, name: str) -> int:
         """Return the word that a register shows."""

@@ -134,12 +134,21 @@ class Scoreboard(uvm_scoreboard):
             if view.state in (SlotState.SEALED, SlotState.VERIFIED):
                 self.open_slot(command.slot)
 
-    def compare_alerts(self, recoverable: int, fatal: bool) -> None:
-        """Compare the number of alert_recov pulses and the level of alert_fatal."""
-        wanted, wanted_fatal = self.predictor.alerts()
+    def compare_attributes(self, burst: Burst, wanted: tuple[int, ...]) -> None:
+        """Compare AxLOCK, AxCACHE, AxPROT and AxQOS of a burst on the memory bus."""
+        self.checked["attributes"] += 1
+        if burst.note["attributes"] != wanted:
+            self.error(
+                f"the burst at {burst.addr:#x} on the memory bus has LOCK, CACHE, PROT, QOS "
+                f"{burst.note['attributes']}, expected {wanted}"
+            )
+
+    def compare_alerts(self, recoverable: int, fatal: bool, irq: bool) -> None:
+        """Compare the number of alert_recov pulses and the levels of alert_fatal and irq."""
+        wanted = self.predictor.alerts()
         self.checked["alert"] += 1
-        if (recoverable, fatal) != (wanted, wanted_fatal):
-            self.error(f"alerts: recoverable {recoverable}, fatal {fatal}; expected {wanted}, {wanted_fatal}")
+        if (recoverable, fatal, irq) != wanted:
+            self.error(f"alert_recov pulses, alert_fatal, irq are {(recoverable, fatal, irq)}, expected {wanted}")
 
     def compare_registers(self, words: dict[str, int]) -> None:
         """Compare register words, read from the engine, with those of the model."""

@@ -111,7 +111,7 @@ class EngineSequence(uvm_sequence):
         await self.env.drain()
         self.env.scoreboard.compare_registers({name: await self.word(name) for name in names})
         sideband = self.env.sideband
-        self.env.scoreboard.compare_alerts(sideband.recoverable, sideband.fatal)
+        self.env.scoreboard.compare_alerts(sideband.recoverable, sideband.fatal, sideband.irq)
 
     async def compare_slots(self) -> None:
         """Compare the SLOT_* registers of every slot."""
