@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,8 +11,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# Not under /tmp, which the sandbox of the wheel replaces with a folder of its own.
-BUILD = Path(__file__).resolve().parent.parent / "build" / "synth"
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "synth"
+
+# All that the sandbox of the wheel shows of the file system. Without it a project below /tmp, which the sandbox
+# replaces with a folder of its own, would not be found.
+MOUNT = f"{ROOT}={ROOT}"
 
 # A register array that is cleared as a whole cannot be a RAM, and is not meant to be one.
 MEMORY_AS_REGISTERS = "Warning: Replacing memory"
@@ -25,8 +30,8 @@ def run_yosys(script: str, log: Path, timeout_s: int = 1200) -> str:
     """Run a Yosys script and return its log.
 
     Args:
-        script: commands, one per line. Paths in it are absolute.
-        log: file for the log, outside /tmp.
+        script: commands, one per line. Paths in it are absolute and below the project's folder.
+        log: file for the log, below the project's folder.
         timeout_s: limit in seconds.
 
     Raises:
@@ -41,7 +46,13 @@ def run_yosys(script: str, log: Path, timeout_s: int = 1200) -> str:
     command = [program, "-q", "-l", str(log), "-s", str(script_file)]
     try:
         result = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            env={**os.environ, "YOWASP_MOUNT": MOUNT},
         )
     except subprocess.TimeoutExpired:
         raise YosysError(f"Yosys took longer than {timeout_s} s: {script_file}") from None
