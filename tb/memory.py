@@ -9,6 +9,9 @@ from random import Random
 LINE_BYTES = 64
 PAGE_BYTES = 4096
 
+# Random bytes are drawn in pieces: random.randbytes takes less than 256 MiB.
+_FILL_BYTES = 1 << 20
+
 
 class SparseMemory:
     """Memory image of any size; bytes that were never written read as ``fill``.
@@ -152,4 +155,5 @@ class SparseMemory:
 
     def randomise(self, addr: int, nbytes: int, rng: Random) -> None:
         """Fill an area with random bytes: what memory holds at power-up, or guard bytes around a target."""
-        self.poke(addr, rng.randbytes(nbytes))
+        for start in range(0, nbytes, _FILL_BYTES):
+            self.poke(addr + start, rng.randbytes(min(_FILL_BYTES, nbytes - start)))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from filelock import FileLock
 from rich.console import Console
 from safetensors.numpy import load_file
 
@@ -27,6 +28,7 @@ from tb.app.report import SHOWN_CHARACTERS, print_report, verdict
 from tb.app.simulation import attacked_contents
 from tb.app.tiles import REGION_BYTES, cut, stored_bytes, tiled
 from tb.app.user_tensors import TensorFileError, load_user_tensors
+from tb.memory import SparseMemory
 from tb.runner import simulators
 
 SUMMARY_KEYS = {"simulator", "seed", "key", "cycles", "accuracy", "tensors", "attacks"}
@@ -144,6 +146,22 @@ def test_unusable_files_are_named(tmp_path: Path) -> None:
         with pytest.raises(TensorFileError, match=message) as caught:
             load_user_tensors(path)
         assert str(path) in str(caught.value)
+
+
+def test_second_run_in_one_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with FileLock(tmp_path / "run.lock"):
+        assert main(["--output", str(tmp_path)]) == 2
+    assert "another run uses" in capsys.readouterr().err
+
+
+def test_random_fill_covers_every_byte() -> None:
+    memory = SparseMemory()
+    nbytes = (1 << 20) + 100
+    memory.randomise(3, nbytes, Random(1))
+    filled = memory.peek(0, nbytes + 6)
+    assert filled[:3] == filled[-3:] == bytes(3)
+    assert filled[-35:-3].count(0) < 8
+    assert len(set(filled[3 : 1 << 20 : 4096])) > 64
 
 
 def test_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -83,7 +84,9 @@ def data_width_from_environment(default: int) -> int:
 
 def announce(console: Console, job: Job, user: UserTensors | None) -> float:
     """Say what will run; returns the estimated wall clock time in seconds, without the build."""
-    console.print(f"Engine on {job.simulator}, {job.data_w} bit data bus, SEED={job.seed}")
+    console.print(
+        f"Engine on {job.simulator}, {job.data_w} bit data bus, SEED={job.seed}. The first build takes about a minute"
+    )
     if user is None:
         share = "the whole test set" if job.images == IMAGES["verilator"] else "a part of the test set, for speed"
         console.print(f"Digits network, {job.images} test images ({share})")
@@ -97,6 +100,24 @@ def announce(console: Console, job: Job, user: UserTensors | None) -> float:
         markup=False,
     )
     return seconds
+
+
+@contextmanager
+def held(output: Path) -> Iterator[None]:
+    """Keep the output folder for this run: two runs in one folder would show each other's results.
+
+    Raises:
+        SimulationError: another run uses the folder.
+    """
+    lock = FileLock(output / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise SimulationError(f"another run uses {output}: wait for its end") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -182,12 +203,13 @@ def main(argv: list[str] | None = None) -> int:
             tensors=str(options.tensors.resolve()) if user else "",
             output=str(output),
         )
-        for stale in (job.image_file, job.summary_file, job.progress_file):
-            stale.unlink(missing_ok=True)
-        estimate = announce(console, job, user)
-        with shown_progress(console, job):
-            run_dir = simulate(job, estimate)
-        code = conclude(console, job)
+        with held(output):
+            for stale in (job.image_file, job.summary_file, job.progress_file):
+                stale.unlink(missing_ok=True)
+            estimate = announce(console, job, user)
+            with shown_progress(console, job):
+                run_dir = simulate(job, estimate)
+            code = conclude(console, job)
         if (trace := run_dir / "dump.fst").exists():
             console.print(f"Trace: {trace}", soft_wrap=True, markup=False)
     except (SimulationError, TensorFileError) as error:

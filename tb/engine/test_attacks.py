@@ -364,7 +364,7 @@ class TamperInFlight(AttackTest):
         await seq.finish(held)
         assert all(set(burst.responses) == {SLVERR} for burst in held), "a read under way ended well after alert_fatal"
         assert not any(any(burst.data) for burst in held), "a read under way released data after alert_fatal"
-        assert env.sideband.beats_in_fatal > 0
+        assert env.sideband.blocked_beats["s_axi_r"] > 0
         env.dram.timing.read_latency = 20
         env.adopt_faults()
         await seq.clear_faults()

@@ -28,9 +28,11 @@ class TrafficTest(EngineTest):
     async def traffic(self) -> list[Burst]:
         """Start reads and writes and return while they are under way."""
         seq = self.seq
+        stall = self.rng.choice((0.1, 0.9))
         self.env.dram.timing = DramTiming(
-            read_latency=(3, 80), write_latency=(1, 60), w_stall=0.2, ar_stall=0.2, reorder=True, interleave=True
+            read_latency=(3, 80), write_latency=(1, 60), w_stall=stall, ar_stall=0.2, reorder=True, interleave=True
         )
+        self.env.axi.driver.manager.timing.r_stall = stall
         for slot, base in BASES.items():
             await seq.define(slot, base, NBYTES)
         await seq.store(READ, BASES[READ], self.rng.randbytes(NBYTES))
@@ -102,6 +104,7 @@ class ZeroizeInTraffic(TrafficTest):
             await self.seq.until(EngineState.NO_KEY)
             self.env.all_settled()
             self.check_wiped()
+            self.env.axi.driver.manager.timing.r_stall = 0.0
             await self.seq.clear_faults()
             self.env.adopt_faults()
             await self.new_key()
@@ -110,6 +113,8 @@ class ZeroizeInTraffic(TrafficTest):
             await self.seq.store(READ, BASES[READ], data)
             assert await self.seq.load(READ, BASES[READ], NBYTES) == data
             await self.seq.expect(Result.OK, Opcode.RELEASE, READ)
+        blocked = self.env.sideband.blocked_beats
+        assert all(blocked.values()), f"ZEROIZE never caught beats of both kinds: {blocked}"
 
 
 @pyuvm.test(timeout_time=10, timeout_unit="ms")
