@@ -477,11 +477,12 @@ module write_path #(
     end
 
     reg_slice #(
-        .W (DATA_W + BYTES + 1)
+        .W    (DATA_W + BYTES + 1),
+        .KEEP ({{DATA_W{1'b0}}, {BYTES{1'b0}}, 1'b1})
     ) u_m_w (
         .clk       (clk),
         .rst       (rst),
-        .blank     (1'b0),
+        .blank     (!engine_ready),
         .in_valid  (send),
         .in_ready  (m_w_in_ready),
         .in_data   ({send_data, {BYTES{send_ok}}, send_last}),
