@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pyuvm
-from cocotb.triggers import ClockCycles
+from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 from tensortee.registers import EngineState, Opcode, Result, SlotState
 
 from tb.dram import DramTiming
@@ -18,6 +18,8 @@ BASES = {READ: 0x1_0000, WRITE: 0x2_0000}
 LINES = 40
 NBYTES = LINES * LINE_BYTES
 IDENTS = 4
+HELD_CYCLES = 6
+HELD_TIMEOUT_CYCLES = 5000
 
 
 class TrafficTest(EngineTest):
@@ -25,10 +27,10 @@ class TrafficTest(EngineTest):
 
     rounds = 5
 
-    async def traffic(self) -> list[Burst]:
-        """Start reads and writes and return while they are under way."""
+    async def traffic(self, *, held: bool) -> list[Burst]:
+        """Start reads and writes and return while they are under way, ``held``: with beats waiting on R and on W."""
         seq = self.seq
-        stall = self.rng.choice((0.1, 0.9))
+        stall = 0.9 if held else 0.2
         self.env.dram.timing = DramTiming(
             read_latency=(3, 80), write_latency=(1, 60), w_stall=stall, ar_stall=0.2, reorder=True, interleave=True
         )
@@ -43,8 +45,24 @@ class TrafficTest(EngineTest):
             at, ident = line * LINE_BYTES, self.rng.randrange(IDENTS)
             bursts.append(await seq.read(BASES[READ] + at, count * LINE_BYTES // self.env.bus_bytes, ident=ident))
             bursts.append(await seq.write(BASES[WRITE] + at, self.rng.randbytes(count * LINE_BYTES), ident=ident))
-        await seq.idle(self.rng.randrange(1, 160))
+        if held:
+            await self.until_held()
+        else:
+            await seq.idle(self.rng.randrange(1, 160))
         return bursts
+
+    async def until_held(self) -> None:
+        """Wait until a read beat to the NPU and a write beat to the memory have both waited for READY for some time."""
+        waited = 0
+        for _ in range(HELD_TIMEOUT_CYCLES):
+            await ReadOnly()
+            dut = self.dut
+            both = dut.s_axi_rvalid.value == 1 and dut.m_axi_wvalid.value == 1
+            waited = waited + 1 if both and dut.s_axi_rready.value == 0 and dut.m_axi_wready.value == 0 else 0
+            await RisingEdge(dut.clk)
+            if waited >= HELD_CYCLES:
+                return
+        raise AssertionError("no read and write beat waited at the same time: the test showed nothing")
 
     def check_wiped(self) -> None:
         """No slot, IV or tag is left in the table, and no key in the key unit."""
@@ -68,7 +86,7 @@ class ResetInTraffic(TrafficTest):
         """Reset in traffic, check that nothing is left, use the engine with the next key."""
         self.env.memory_port.responder_lies = True
         for number in self.thinned_rounds():
-            await self.traffic()
+            await self.traffic(held=number % 2 == 0)
             self.env.dram.keep_reads_in_reset = bool(number % 2)
             await self.reset(cycles=self.rng.randrange(1, 6))
             await self.seq.until(EngineState.NO_KEY)
@@ -88,8 +106,8 @@ class ZeroizeInTraffic(TrafficTest):
     async def body(self) -> None:
         """Zeroize in traffic, check that nothing is left, use the engine with the next key."""
         for number in self.thinned_rounds():
-            bursts = await self.traffic()
-            if number % 2:
+            bursts = await self.traffic(held=number % 2 == 0)
+            if number % 3 == 1:
                 registers = self.env.control.registers
                 self.env.zeroize_follows()
                 assert await registers.try_write("CMD", OPCODE=Opcode.ZEROIZE) == 0
