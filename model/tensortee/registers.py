@@ -34,7 +34,7 @@ class EngineState(IntEnum):
     READY = 3
     """A key is installed; commands and accesses are served."""
     FATAL = 4
-    """A tag did not match (or a state machine left its states). Keys are wiped, every access is refused until ZEROIZE or reset."""
+    """A tag did not match, or a state machine failed. Keys are wiped; all is refused until ZEROIZE or reset."""
 
 
 class Opcode(IntEnum):
