@@ -138,6 +138,14 @@ class Npu(Parameters):
     tensor_table_slots: int = parameter(
         16, "1", Origin.MEASURED, "rtl/tensortee_engine.v, SLOTS", "Tensors that the engine holds at a time.", ge=1
     )
+    write_map_words: int = parameter(
+        256,
+        "words of 64 lines",
+        Origin.MEASURED,
+        "rtl/tensortee_engine.v, MAP_WORDS",
+        "Window of written lines that the engine keeps for a tensor.",
+        ge=4,
+    )
     engine_data_bits: Literal[128, 256, 512] = parameter(
         512, "bits", M, "one line per beat", "Data width of the engine whose measured figures are used."
     )
@@ -169,6 +177,17 @@ class Link(Parameters):
         "Piece that is encrypted, sent and decrypted at a time.",
         ge=4096,
     )
+    bounce_aes_cycles_per_byte: float = parameter(
+        0.64,
+        "cycles/byte",
+        Q,
+        "Drucker, Gueron, Krasnov, 'Making AES great again' (2018): AES-GCM on one core with AES-NI",
+        "Software AES-GCM of a bounce-buffer copy, CPU clock.",
+        gt=0,
+    )
+    bounce_threads: int = parameter(
+        1, "1", M, "a copy is encrypted by the thread that calls it", "Cores that encrypt one bounce-buffer copy.", ge=1
+    )
     control_channel_bytes: int = parameter(
         64,
         "bytes",
@@ -184,12 +203,54 @@ class Link(Parameters):
         return PCIE_BYTES_PER_SECOND_PER_LANE[self.pcie_generation] * self.lanes * self.efficiency
 
 
+class Energy(Parameters):
+    """Energy of an event. The numbers come from several technologies: they rank causes and give no power budget."""
+
+    cpu_dram_pj_per_bit: float = parameter(
+        20.3, "pJ/bit", Q, "Horowitz, ISSCC 2014: DRAM 1.3 to 2.6 nJ per 64 bits", "DRAM of the CPU.", ge=0
+    )
+    npu_dram_pj_per_bit: float = parameter(
+        14.0, "pJ/bit", Q, "O'Connor et al., MICRO 2017: GDDR5", "DRAM of the NPU.", ge=0
+    )
+    link_pj_per_bit: float = parameter(
+        10.0, "pJ/bit", Q, "Arunkumar et al., ISCA 2017: link across a board", "PCIe, both ends.", ge=0
+    )
+    aes_pj_per_bit: float = parameter(
+        2.36, "pJ/bit", Q, "Mathew et al., JSSC 2011: 53 Gbit/s at 125 mW, 45 nm", "AES-128 in hardware.", ge=0
+    )
+    hash_pj_per_bit: float = parameter(
+        0.39,
+        "pJ/bit",
+        M,
+        "16 products of 32 bits at 3.1 pJ (Horowitz, ISSCC 2014, 45 nm) for 128 bits",
+        "MAC of the data.",
+        ge=0,
+    )
+    npu_mac_pj: float = parameter(
+        2.0,
+        "pJ",
+        Q,
+        "Horowitz, ISSCC 2014, 45 nm: fp16 product 1.1 pJ and fp32 sum 0.9 pJ",
+        "Multiply-accumulate of the NPU.",
+        ge=0,
+    )
+    npu_background_w: float = parameter(
+        123.0,
+        "W",
+        Q,
+        "Jouppi et al., ISCA 2023: TPU v3, idle",
+        "NPU that waits or computes, without the events above.",
+        ge=0,
+    )
+
+
 class System(Parameters):
     """A host with one or more NPUs."""
 
     cpu: Cpu = Cpu()
     npu: Npu = Npu()
     link: Link = Link()
+    energy: Energy = Energy()
     npus: int = parameter(1, "1", Q, PAPER, "NPUs, each with its own link; data parallel.", ge=1, le=64)
     gradient_bucket_elements: int = parameter(
         500_000_000,
