@@ -77,6 +77,9 @@ class Cpu(Parameters):
     copy_cycles_per_line: float = parameter(
         8.0, "cycles", M, "two vector loads and stores a line, with loop", "Arithmetic of a copy or conversion.", gt=0
     )
+    macs_per_cycle: float = parameter(
+        8.0, "1", M, "one 256-bit fused multiply-add of fp32", "Multiply-adds of a core in a cycle, GEMM.", gt=0
+    )
     metadata_cache_bytes: int = parameter(
         32 << 10, "bytes", Q, PAPER, "Cache of version numbers, MACs and tree nodes.", ge=4096
     )
