@@ -30,6 +30,7 @@ from tensortee.study.units import Origin, parameter_rows
 SystemScheme = Literal["non-secure", "sgx+mgx", "tensortee"]
 CpuScheme = Literal["none", "sgx", "softvn", "tenanalyzer"]
 NpuScheme = Literal["none", "mac", "mgx", "tnpu", "seda", "tensor-stall", "tensor-delayed"]
+InferenceScheme = Literal["non-secure", "mgx", "tensor-delayed", "bounce"]
 TransferScheme = Literal["plain", "staging", "direct", "bounce"]
 
 SUM_TOLERANCE = 1e-6
@@ -213,7 +214,7 @@ class InferenceRow(Result):
     batch: int = number("1", "Sequences.", ge=1)
     prompt_length: int = number("tokens", "Length of a prompt.", ge=1)
     placement: Literal["resident", "offloaded"] = "resident"
-    scheme: str
+    scheme: InferenceScheme
     seconds: float = number("s", "Time of the prefill, or of one token for all sequences.", gt=0)
     overhead: float = number("1", "Time over the non-secure time, minus 1.")
 
