@@ -11,7 +11,7 @@ JOBS ?= $(shell nproc)
 # Flags of this make are not meant for the makefiles of the simulations.
 unexport MAKEFLAGS MFLAGS MAKELEVEL
 
-.PHONY: help setup sim test lint format cov bench synth docs clean distclean
+.PHONY: help setup sim test lint format cov bench synth scalesim docs clean distclean
 
 help: ## List the targets and options
 	@echo "usage: make TARGET [OPTION=VALUE ...]"
@@ -62,6 +62,9 @@ bench: setup ## Measure the speed of the model and the cycles of the engine
 
 synth: setup ## Synthesize the engine with Yosys and print its size
 	@$(PYTHON) -m scripts.synth
+
+scalesim: setup ## Compare the systolic array of the study with SCALE-Sim, in an environment of its own
+	@$(PYTHON) -m scripts.scalesim_check
 
 docs: setup ## Regenerate the generated files and tables
 	$(PYTHON) scripts/gen_regs.py

@@ -33,6 +33,9 @@ GATHER_BLOCK_BYTES, GATHER_TAG_BYTES = 512, 16
 MGX_BLOCK_BYTES = 512
 """Bytes under one MAC that MGX prints for neural networks."""
 
+LINES_PER_MAP_WORD = 64
+"""Lines in a word of the engine's write map (docs/interfaces.md)."""
+
 SEDA_TRAFFIC_SHARE = 0.0012
 """Metadata a byte of data that SeDA prints for its server NPU."""
 
@@ -251,12 +254,15 @@ def block_stall_cycles(block_bytes: float, npu: Npu) -> float:
 def command_cycles(access: Access, npu: Npu, tensors: int) -> int:
     """NPU cycles of the engine's commands for one window: OPEN and CLOSE, and DEFINE if the table is too small.
 
-    All are counted as waiting, which is the worst case: CLOSE runs beside the next kernel.
+    All are counted as waiting, which is the worst case: CLOSE runs beside the next kernel. OPEN of a write epoch holds
+    up writes for a cycle per word of the write map; the measured figure has that of a small tensor only.
     """
     engine = engine_costs(npu.engine_data_bits)
     define = engine.define_cycles if tensors > npu.tensor_table_slots or access.panels > 1 else 0
     if access.write:
-        return define + engine.open_write_cycles + engine.close_write_cycles
+        map_words = math.ceil(access.tensor_bytes / (LINE_BYTES * LINES_PER_MAP_WORD))
+        clear = min(map_words, npu.write_map_words)
+        return define + clear + engine.open_write_cycles + engine.close_write_cycles
     return define + engine.open_read_cycles + engine.close_read_cycles
 
 
