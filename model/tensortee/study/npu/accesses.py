@@ -43,9 +43,9 @@ class Access:
     def touched_bytes(self, granule: int) -> float:
         """Bytes of all whole granules that are moved, over all passes.
 
-        A boundary between two pieces cuts a granule, so that it is moved for both, unless it lies between granules.
-        Boundaries are multiples of `d = gcd(piece, row, granule)`, spread evenly: a piece of L bytes touches
-        `L / granule + 1 - d / granule` granules on average. No tile column touches more than the whole tensor.
+        A boundary between two pieces that lies inside a granule has it moved once more. Boundary j of row i lies at
+        `i * row + j * piece`; over the rows it falls on every multiple of `gcd(row, granule)` equally often, shifted by
+        `j * piece`. A tile column never takes more than the whole tensor.
 
         Args:
             granule: bytes that are moved together: a line, or a block with one MAC; a power of two.
@@ -54,10 +54,12 @@ class Access:
         if self.scattered:
             return self.passes * self.rows * (row + granule - math.gcd(row, granule))
         whole = math.ceil(self.tensor_bytes / granule) * granule
-        columns = math.ceil(row / piece) if piece else 1
+        columns = math.ceil(row / piece)
         if columns == 1:
             return self.passes * whole
-        cut = self.rows * columns * (granule - math.gcd(piece, row, granule))
+        step = math.gcd(row, granule)
+        meeting = math.ceil(columns * math.gcd(piece, step) / step)
+        cut = self.rows * (columns * granule - meeting * step)
         return self.passes * min(whole + cut, columns * whole)
 
     @property

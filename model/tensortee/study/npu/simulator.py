@@ -82,6 +82,7 @@ class _Totals:
     """Sums over operators; units as in `NpuRun`."""
 
     seconds: float = 0.0
+    unprotected_seconds: float = 0.0
     compute_seconds: float = 0.0
     dram_seconds: float = 0.0
     stall_seconds: float = 0.0
@@ -203,12 +204,11 @@ def _run_operator(
     rate = dram_bytes_per_second(npu)
     dram = (read + write) / rate
     stall = sum(cost.stall_cycles for cost in costs) / npu.clock_hz
-    if plugin.overlaps:
-        seconds = max(dram + stall, operator.compute_seconds + operator.exposed_bytes / rate)
-    else:
-        seconds = dram + stall + operator.compute_seconds
+    array = operator.compute_seconds + operator.exposed_bytes / rate
+    seconds = max(dram + stall, array) if plugin.overlaps else dram + stall + operator.compute_seconds
 
     totals.seconds += repeat * seconds
+    totals.unprotected_seconds += repeat * max((data_read + data_write) / rate, array)
     totals.compute_seconds += repeat * operator.compute_seconds
     totals.dram_seconds += repeat * dram
     totals.stall_seconds += repeat * stall
@@ -232,5 +232,6 @@ def _check(run: NpuRun, totals: _Totals, npu: Npu) -> None:
     conserve("bytes of data under protection and without", run.data_bytes, totals.data_bytes)
     conserve("seconds of all phases", sum(run.by_phase.values()), run.seconds)
     at_most("NPU DRAM rate", run.read_bytes + run.write_bytes, run.seconds * npu.dram_bytes_per_second)
+    at_most("NPU time without protection", totals.unprotected_seconds, run.seconds)
     at_most("NPU compute time", run.compute_seconds, run.seconds)
     at_most("NPU DRAM time with stalls", run.dram_seconds + run.stall_seconds, run.seconds)
