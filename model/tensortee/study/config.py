@@ -116,7 +116,7 @@ class Config(Section):
     workload: Source = Field(description="Where the workload comes from.")
     mode: Mode = Field(
         "training",
-        description="training: ZeRO-Offload, Adam on the CPU; npu-training: all on the NPU; inference: prefill, decoding",
+        description="training: Adam on the CPU (ZeRO-Offload); npu-training: everything on the NPU; inference.",
     )
     batch: int | None = Field(None, ge=1, description="Sequences. Default: that of the catalogue, else 1.")
     sequence_length: int | None = Field(

@@ -260,7 +260,7 @@ def _on_cluster(address: str, configs: dict[str, Config], evaluate: Evaluate) ->
     with client:
         _check_workers(client, address)
         futures = {client.submit(_attempt, evaluate, key, config, pure=False): key for key, config in configs.items()}
-        for future in as_completed(futures):
+        for future in as_completed(futures, loop=client.loop):
             if future.status == "finished":
                 yield future.result()
             else:
