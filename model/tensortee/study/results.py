@@ -102,6 +102,17 @@ class ModelRow(Result):
         return self
 
 
+class PrintedBreakdownRow(Result):
+    """Shares of a training step that the paper prints; rounded, so they may add up to 0.99 or 1.01."""
+
+    model: str
+    scheme: SystemScheme
+    npu: float = number("1", "Share of the NPU.", origin=Origin.QUOTED, ge=0, le=1)
+    cpu: float = number("1", "Share of the CPU.", origin=Origin.QUOTED, ge=0, le=1)
+    comm_weights: float = number("1", "Share of the weights' transfer.", origin=Origin.QUOTED, ge=0, le=1)
+    comm_gradients: float = number("1", "Share of the gradients' transfer.", origin=Origin.QUOTED, ge=0, le=1)
+
+
 class SpeedupRow(Result):
     """What the rows of one model say: TensorTEE against the other two schemes."""
 
@@ -359,6 +370,7 @@ class PaperResults(Result):
     transfer: TransferResults
     gemm: GemmResults
     comparisons: list[ComparisonRow]
+    printed_breakdown: list[PrintedBreakdownRow] = []
     inference: list[InferenceRow] = []
     moe: list[ModelRow] = []
     pcie: list[PcieRow] = []
