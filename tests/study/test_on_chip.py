@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from tensortee.study.hardware import Cpu, Npu, System
 from tensortee.study.on_chip import (
     ENGINE_SLOT_BITS,
