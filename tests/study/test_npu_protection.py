@@ -154,6 +154,8 @@ def test_tensors_beyond_the_table_are_defined_again() -> None:
     few, many = run_workload(copies, NPU, "tensor-delayed"), run_workload([*copies, copies[0]], NPU, "tensor-delayed")
     define = engine_costs(NPU.engine_data_bits).define_cycles / NPU.clock_hz
     assert many.stall_seconds / 9 == pytest.approx(few.stall_seconds / 8 + 2 * define)
+    assert few.metadata_bytes == 0
+    assert many.metadata_bytes == 9 * 2 * LINE_BYTES
 
 
 @pytest.mark.parametrize("scheme", ["tensor-stall", "tensor-delayed"])

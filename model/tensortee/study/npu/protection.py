@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from tensortee.study.engine_costs import engine_costs
@@ -202,15 +202,15 @@ class TensorMacStall(Protection):
         if access.scattered:
             return gather_cost(access, npu, tensors)
         twice = not access.write and access.tensor_bytes > npu.scratchpad_bytes / 2
-        windows = access.passes * access.panels
-        return Cost(
+        windows = window_cost(access, npu, tensors)
+        return replace(
+            windows,
             overfetch_bytes=access.line_bytes if twice else 0.0,
-            stall_cycles=windows * (command_cycles(access, npu, tensors) + npu.mac_cycles),
-            windows=windows,
+            stall_cycles=windows.stall_cycles + windows.windows * npu.mac_cycles,
         )
 
     def storage_share(self, npu: Npu) -> float:  # noqa: ARG002
-        """Nothing in DRAM."""
+        """Nothing: a line for each tensor that is not in the table, which is no share of the data."""
         return 0.0
 
 
@@ -226,17 +226,14 @@ class TensorMacDelayed(Protection):
         if access.scattered:
             return gather_cost(access, npu, tensors)
         engine = engine_costs(npu.engine_data_bits)
-        windows = access.passes * access.panels
+        windows = window_cost(access, npu, tensors)
+        latency = 0 if access.write else descriptors(access, npu) * engine.added_read_latency_cycles
         beats = engine.write_beats_per_cycle if access.write else engine.read_beats_per_cycle
         transfer_cycles = access.line_bytes * npu.clock_hz / (npu.dram_bytes_per_second * npu.dram_efficiency)
-        latency = 0 if access.write else descriptors(access, npu) * engine.added_read_latency_cycles
-        return Cost(
-            stall_cycles=windows * command_cycles(access, npu, tensors) + latency + transfer_cycles * (1 / beats - 1),
-            windows=windows,
-        )
+        return replace(windows, stall_cycles=windows.stall_cycles + latency + transfer_cycles * (1 / beats - 1))
 
     def storage_share(self, npu: Npu) -> float:  # noqa: ARG002
-        """Nothing in DRAM."""
+        """Nothing, see `TensorMacStall`."""
         return 0.0
 
 
@@ -251,19 +248,29 @@ def block_stall_cycles(block_bytes: float, npu: Npu) -> float:
     return block_bytes / channel_bytes_per_cycle + npu.mac_cycles
 
 
-def command_cycles(access: Access, npu: Npu, tensors: int) -> int:
-    """NPU cycles of the engine's commands for one window: OPEN and CLOSE, and DEFINE if the table is too small.
+def window_cost(access: Access, npu: Npu, tensors: int) -> Cost:
+    """What the windows of a tensor take: the engine's commands, and its table entry if the table is too small.
 
-    All are counted as waiting, which is the worst case: CLOSE runs beside the next kernel. OPEN of a write epoch holds
-    up writes for a cycle per word of the write map; the measured figure has that of a small tensor only.
+    OPEN and CLOSE count as waiting, which is the worst case: CLOSE runs beside the next kernel. OPEN of a write epoch
+    holds up writes for a cycle per word of the write map; the measured figure has that of a small tensor only. If a
+    workload has more tensors than the table has slots, every entry is loaded (as DEFINE takes it) from a sealed line in
+    DRAM, and the entry of a tensor that was written is stored to one.
     """
     engine = engine_costs(npu.engine_data_bits)
-    define = engine.define_cycles if tensors > npu.tensor_table_slots or access.panels > 1 else 0
+    windows = access.passes * access.panels
     if access.write:
         map_words = math.ceil(access.tensor_bytes / (LINE_BYTES * LINES_PER_MAP_WORD))
-        clear = min(map_words, npu.write_map_words)
-        return define + clear + engine.open_write_cycles + engine.close_write_cycles
-    return define + engine.open_read_cycles + engine.close_read_cycles
+        commands = min(map_words, npu.write_map_words) + engine.open_write_cycles + engine.close_write_cycles
+    else:
+        commands = engine.open_read_cycles + engine.close_read_cycles
+    reloaded = tensors > npu.tensor_table_slots or access.panels > 1
+    entries = float(windows * LINE_BYTES) if reloaded else 0.0
+    return Cost(
+        metadata_read_bytes=0.0 if access.write else entries,
+        metadata_write_bytes=entries if access.write else 0.0,
+        stall_cycles=windows * (commands + (engine.define_cycles if reloaded else 0)),
+        windows=windows,
+    )
 
 
 def gather_cost(access: Access, npu: Npu, tensors: int) -> Cost:
