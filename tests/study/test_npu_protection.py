@@ -197,3 +197,11 @@ def test_unknown_schemes_and_blocks_are_refused() -> None:
     for block in (0, 32, 96, -64):
         with pytest.raises(ValueError, match=f"power of two of at least 64 bytes, not {block}"):
             protection("mac", block)
+
+
+def test_longer_descriptors_stall_less() -> None:
+    stalls = []
+    for size in (64 << 10, 512 << 10, 4 << 20):
+        npu = Npu(descriptor_bytes=size)
+        stalls.append(BlockMac(512).cost(whole(64 * MIB), npu, 1).stall_cycles * size)
+    assert stalls == [pytest.approx(64 * MIB * (512 / 8 + 40))] * 3

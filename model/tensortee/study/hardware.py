@@ -136,6 +136,14 @@ class Npu(Parameters):
         "Channels, each with an encryption engine of its rate.",
         ge=1,
     )
+    descriptor_bytes: int = parameter(
+        512 << 10,
+        "bytes",
+        M,
+        "fp16 operand of one tile of the array: 512 x 512 x 2 bytes",
+        "Data of one DMA descriptor; block MACs make the next one wait.",
+        ge=64,
+    )
     mac_cycles: int = parameter(40, "cycles", Q, PAPER, "Latency of a block MAC, NPU clock.", ge=0)
     mac_bytes: int = parameter(7, "bytes", Q, PAPER + ": 56-bit MACs", "MAC of a block in DRAM.", ge=1, le=64)
     tensor_table_slots: int = parameter(

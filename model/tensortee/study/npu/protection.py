@@ -4,10 +4,11 @@
 All schemes encrypt with engines of the channels' rate, and keep version numbers without a tree. They differ in where
 the MACs are, how much data one MAC covers, and who waits for the comparison.
 
-**Why blocks stall.** DMA works in descriptors: the operand of one tile of the array. A block lies in one channel. It is
-handed on when it is whole and its MAC compared, so the last block of a descriptor comes later by the time that the
-channel needs for a block, and by the latency of the MAC. Only then are the block buffers free for the next descriptor.
-Blocks that are written wait alike: data and MAC must change together, so a block leaves when it is whole.
+**Why blocks stall.** DMA works in descriptors (`Npu.descriptor_bytes`, by default the operand of one tile of the
+array). A block lies in one channel. It is handed on when it is whole and its MAC compared, so the last block of a
+descriptor comes later by the time that the channel needs for a block, and by the latency of the MAC. Only then are the
+block buffers free for the next descriptor. Blocks that are written wait alike: data and MAC must change together, so a
+block leaves when it is whole.
 
 Sources: MGX (ISCA 2022), TNPU (HPCA 2022), SeDA (DAC 2025), TensorTEE (ASPLOS 2024, section on the NPU).
 """
@@ -24,11 +25,8 @@ from tensortee.study.engine_costs import engine_costs
 from tensortee.study.hardware import LINE_BYTES, Npu
 from tensortee.study.npu.accesses import Access
 
-OPERAND_BYTES = 2
-"""Bytes of an fp16 operand: sets the size of a DMA descriptor."""
-
 GATHER_BLOCK_BYTES, GATHER_TAG_BYTES = 512, 16
-"""Block mode of the engine, for data that must be verified before use (docs/theory-of-operation.md)."""
+"""Block mode of the format, for data that must be verified before use; not in the RTL yet (docs/threat-model.md)."""
 
 MGX_BLOCK_BYTES = 512
 """Bytes under one MAC that MGX prints for neural networks."""
@@ -238,8 +236,8 @@ class TensorMacDelayed(Protection):
 
 
 def descriptors(access: Access, npu: Npu) -> int:
-    """DMA descriptors of an access: each moves the operand of one tile of the array."""
-    return math.ceil(access.line_bytes / (npu.array_rows * npu.array_columns * OPERAND_BYTES))
+    """DMA descriptors of an access, all but the last one full."""
+    return math.ceil(access.line_bytes / npu.descriptor_bytes)
 
 
 def block_stall_cycles(block_bytes: float, npu: Npu) -> float:
