@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CPU kernels under memory protection: trace-driven, with the timing of cores, caches, metadata and DRAM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from tensortee.study.conservation import at_most, conserve, not_negative
+from tensortee.study.cpu import dram as memory
+from tensortee.study.cpu import kernels, llc, metadata, tenanalyzer
+from tensortee.study.hardware import LINE_BYTES, Cpu
+
+Scheme = Literal["none", "sgx", "softvn", "tenanalyzer"]
+
+NONE, SGX, SOFTVN, TENANALYZER = range(4)
+SCHEMES: dict[str, int] = {"none": NONE, "sgx": SGX, "softvn": SOFTVN, "tenanalyzer": TENANALYZER}
+"""Protection schemes by name."""
+
+READS, WRITES, LOOKUPS, HIT_IN, HIT_BOUNDARY, WRONG = range(6)
+"""Places in the counters of a run: data lines read and written in DRAM, read look-ups of the cores and their hits,
+on-chip version numbers that differed from the off-chip one."""
+
+TRACED_ACCESSES = 2_000_000
+"""Data lines that a trace moves in DRAM unless the caller gives a scale: enough for every cache to be in its steady
+state for most of the time."""
+
+
+@njit(cache=True)
+def _simulate(
+    accesses: npt.NDArray[np.int64],
+    bounds: npt.NDArray[np.int64],
+    work: float,
+    window: int,
+    scheme: int,
+    aes: float,
+    mac: float,
+    begin: float,
+    dram: memory.Dram,
+    cache: llc.Llc,
+    meta: metadata.Metadata,
+    versions: npt.NDArray[np.int64],
+    unit: tenanalyzer.TenAnalyzer,
+    counts: npt.NDArray[np.int64],
+) -> float:
+    threads = len(bounds) - 1
+    position = bounds[:-1].copy()
+    issue = np.full(threads, begin)
+    retired = np.full(threads, begin)
+    ring = np.full((threads, window), begin)
+    slot = np.zeros(threads, np.int64)
+    for t in range(threads):
+        if position[t] == bounds[t + 1]:
+            issue[t] = np.inf
+    while True:
+        thread = 0
+        now = issue[0]
+        for t in range(1, threads):
+            if issue[t] < now:
+                now = issue[t]
+                thread = t
+        if now == np.inf:
+            break
+        access = accesses[position[thread]]
+        line = access >> 1
+        code = tenanalyzer.MISS
+        if scheme == TENANALYZER:
+            counts[LOOKUPS] += 1
+            code, vn = tenanalyzer.read(unit, line, versions[line])
+            if code == tenanalyzer.HIT_IN:
+                counts[HIT_IN] += 1
+            elif code == tenanalyzer.HIT_BOUNDARY:
+                counts[HIT_BOUNDARY] += 1
+            if code != tenanalyzer.MISS and vn != versions[line]:
+                counts[WRONG] += 1
+        arrival = now
+        victim = llc.access(cache, line, access & 1)
+        if victim != llc.HIT:
+            counts[READS] += 1
+            arrival = memory.read(dram, line, now, now)
+            if scheme != NONE:
+                arrival = _check(dram, meta, scheme, code, line, arrival, aes, mac, now)
+            if victim >= 0:
+                counts[WRITES] += 1
+                versions[victim] += 1
+                memory.write(dram, victim, now)
+                if scheme != NONE:
+                    _protect(dram, meta, scheme, unit, victim, versions[victim], now)
+        done = max(retired[thread], arrival) + work
+        retired[thread] = done
+        place = slot[thread]
+        ring[thread, place] = done
+        place += 1
+        if place == window:
+            place = 0
+        slot[thread] = place
+        position[thread] += 1
+        issue[thread] = max(now, ring[thread, place]) if position[thread] < bounds[thread + 1] else np.inf
+    return retired.max()
+
+
+@njit(cache=True, forceinline=True)
+def _check(
+    dram: memory.Dram,
+    meta: metadata.Metadata,
+    scheme: int,
+    code: int,
+    line: int,
+    arrival: float,
+    aes: float,
+    mac: float,
+    now: float,
+) -> float:
+    """Metadata of a data line that is read; returns when its plaintext is there and checked, ns."""
+    pad = now + aes
+    checked = arrival
+    if code != tenanalyzer.HIT_IN:
+        channel = memory.channel_of(dram, line)
+        if scheme != SOFTVN:
+            vn = metadata.use_vn(meta, dram, line, 0, channel, now)
+            if code == tenanalyzer.MISS:
+                pad = vn + aes
+        tag = metadata.use_mac(meta, dram, line, 0, channel, now)
+        if code == tenanalyzer.MISS:
+            checked = max(arrival, tag) + mac
+    return max(checked, pad)
+
+
+@njit(cache=True, forceinline=True)
+def _protect(
+    dram: memory.Dram,
+    meta: metadata.Metadata,
+    scheme: int,
+    unit: tenanalyzer.TenAnalyzer,
+    line: int,
+    vn: int,
+    now: float,
+) -> None:
+    """Metadata of a data line that is written back."""
+    channel = memory.channel_of(dram, line)
+    covered = scheme == TENANALYZER and tenanalyzer.write(unit, line, vn)
+    if scheme != SOFTVN:
+        metadata.use_vn(meta, dram, line, 1, channel, now)
+    if not covered:
+        metadata.use_mac(meta, dram, line, 1, channel, now)
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRun:
+    """What a kernel took.
+
+    Attributes:
+        kernel: name of the kernel.
+        scheme: protection scheme.
+        threads: threads.
+        iteration: 1 for the first run of the kernel on this machine.
+        seconds: time at full size, modelled.
+        read_lines: data lines read from DRAM, at full size.
+        write_lines: data lines written back to DRAM, at full size.
+        metadata_lines: metadata lines read and written, at full size.
+        metadata_by_kind: the same by kind and direction: "vn read", "vn write", "tree read", ...
+        hit_in: share of the cores' read look-ups that TenAnalyzer served from an entry.
+        hit_boundary: share of look-ups that continued an entry.
+        invalidations: entries that TenAnalyzer invalidated in the run, as traced.
+        dram_busy_share: share of the peak rate of the DRAM that was used.
+    """
+
+    kernel: str
+    scheme: str
+    threads: int
+    iteration: int
+    seconds: float
+    read_lines: float
+    write_lines: float
+    metadata_lines: float
+    metadata_by_kind: dict[str, float]
+    hit_in: float
+    hit_boundary: float
+    invalidations: int
+    dram_busy_share: float
+
+
+class Machine:
+    """A CPU with its caches, metadata and memory, whose state stays from kernel to kernel.
+
+    Args:
+        cpu: hardware.
+        scheme: protection scheme.
+        lines: lines of the traced memory.
+        scale: factor by which the last-level cache is made smaller, that of the traces.
+
+    Raises:
+        ValueError: the scheme is unknown.
+    """
+
+    def __init__(self, cpu: Cpu, scheme: str, lines: int, *, scale: float = 1.0) -> None:
+        if scheme not in SCHEMES:
+            raise ValueError(f"no protection scheme {scheme!r}; there are {', '.join(SCHEMES)}")
+        if lines > cpu.protected_bytes // LINE_BYTES:
+            raise ValueError(f"{lines} lines do not fit in {cpu.protected_bytes} bytes of protected memory")
+        self.cpu = cpu
+        self.scheme = scheme
+        self.dram = memory.create(cpu.dram)
+        self.cache = llc.create(round(cpu.llc_bytes / LINE_BYTES / scale), cpu.llc_ways)
+        self.metadata = metadata.create(cpu)
+        self.versions = np.ones(lines, np.int64)
+        self.unit = tenanalyzer.create(
+            cpu.meta_table_entries,
+            cpu.filter_entries,
+            cpu.filter_addresses,
+            cpu.merge_candidates,
+            0,
+            lines - 1 if scheme == "tenanalyzer" else 0,
+        )
+        self.ns = 0.0
+        self.runs = 0
+
+    def run(self, trace: kernels.Trace) -> KernelRun:
+        """Run a kernel to the end of its last thread.
+
+        Raises:
+            ConservationError: the result breaks a conservation law, or a version number was wrong.
+        """
+        ns_per_cycle = 1e9 / self.cpu.clock_hz
+        counts = np.zeros(WRONG + 1, np.int64)
+        dram_before = self.dram.counts.copy()
+        metadata_before = self.metadata.counts.copy()
+        invalidations = tenanalyzer.counters(self.unit).invalidations
+        begin = self.ns
+        self.ns = _simulate(
+            trace.accesses,
+            trace.bounds,
+            trace.cycles_per_access * ns_per_cycle,
+            self.cpu.outstanding_lines,
+            SCHEMES[self.scheme],
+            self.cpu.aes_cycles * ns_per_cycle,
+            self.cpu.mac_cycles * ns_per_cycle,
+            begin,
+            self.dram,
+            self.cache,
+            self.metadata,
+            self.versions,
+            self.unit,
+            counts,
+        )
+        self.runs += 1
+        ns = self.ns - begin
+        of_kind = self.metadata.counts - metadata_before
+        moved = self.dram.counts - dram_before
+        busy = float((moved[memory.READ] + moved[memory.WRITE]) * self.dram.transfer / self.dram.channels / ns)
+        conserve("lines read", moved[memory.READ], counts[READS] + of_kind[:, 0].sum())
+        conserve("lines written", moved[memory.WRITE], counts[WRITES] + of_kind[:, 1].sum())
+        conserve("wrong version numbers", counts[WRONG] + tenanalyzer.counters(self.unit).violations, 0)
+        arithmetic = np.diff(trace.bounds).max() * trace.cycles_per_access * ns_per_cycle
+        not_negative("stall of the cores, ns", ns - arithmetic * (1 - 1e-9))
+        at_most("share of the DRAM's time", busy, 1, relative=0.01)
+        lookups = max(1, int(counts[LOOKUPS]))
+        names = (f"{kind} {way}" for kind in metadata.KINDS for way in ("read", "write"))
+        return KernelRun(
+            kernel=trace.kernel,
+            scheme=self.scheme,
+            threads=trace.threads,
+            iteration=self.runs,
+            seconds=ns * 1e-9 * trace.scale,
+            read_lines=float(counts[READS] * trace.scale),
+            write_lines=float(counts[WRITES] * trace.scale),
+            metadata_lines=float(of_kind.sum() * trace.scale),
+            metadata_by_kind={
+                name: float(lines * trace.scale) for name, lines in zip(names, of_kind.reshape(-1), strict=True)
+            },
+            hit_in=float(counts[HIT_IN] / lookups),
+            hit_boundary=float(counts[HIT_BOUNDARY] / lookups),
+            invalidations=tenanalyzer.counters(self.unit).invalidations - invalidations,
+            dram_busy_share=busy * (1 - self.cpu.dram.refresh_share),
+        )
+
+
+def run_adam(
+    parameter_elements: Sequence[int],
+    cpu: Cpu,
+    scheme: str,
+    *,
+    threads: int = 8,
+    iterations: int = 1,
+    scale: float | None = None,
+) -> list[KernelRun]:
+    """Adam updates of a model, one after the other; see `kernels.adam`.
+
+    Args:
+        parameter_elements: elements of each tensor of the model.
+        cpu: hardware.
+        scheme: "none", "sgx", "softvn" or "tenanalyzer".
+        threads: threads.
+        iterations: updates.
+        scale: factor by which tensors and last-level cache are made smaller; by default such that an update moves
+            about `TRACED_ACCESSES` lines.
+
+    Returns:
+        One run for each update, at full size.
+    """
+    if scale is None:
+        scale = max(1.0, 7 * sum(parameter_elements) / kernels.FP32_PER_LINE / TRACED_ACCESSES)
+    trace = kernels.adam(parameter_elements, cpu, threads=threads, scale=scale)
+    machine = Machine(cpu, scheme, trace.lines, scale=scale)
+    return [machine.run(trace) for _ in range(iterations)]
+
+
+def run_stream(
+    kind: Literal["copy", "cast"], nbytes: int, cpu: Cpu, scheme: str, *, threads: int = 8, iterations: int = 1
+) -> KernelRun:
+    """Copy or convert a buffer; see `kernels.stream`.
+
+    Args:
+        kind: "copy" or "cast" (fp32 to fp16).
+        nbytes: bytes of the source.
+        cpu: hardware.
+        scheme: protection scheme.
+        threads: threads.
+        iterations: times that it is done; the last one counts.
+    """
+    scale = max(1.0, 3 * nbytes / LINE_BYTES / TRACED_ACCESSES)
+    trace = kernels.stream(kind, nbytes, cpu, threads=threads, scale=scale)
+    machine = Machine(cpu, scheme, trace.lines, scale=scale)
+    return [machine.run(trace) for _ in range(iterations)][-1]
+
+
+def run_gemm(n: int, tile: int, cpu: Cpu, scheme: str, *, iterations: int = 2) -> KernelRun:
+    """Product of two n x n fp32 matrices in square tiles; the last of `iterations` counts, by default the second."""
+    trace = kernels.gemm(n, tile, cpu)
+    machine = Machine(cpu, scheme, trace.lines)
+    return [machine.run(trace) for _ in range(iterations)][-1]
