@@ -20,7 +20,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from tensortee.study.results import (
     AdamRow,
@@ -74,6 +74,7 @@ COLOURS = {
     "staging": RED,
     "direct": BLUE,
 }
+PLAIN = ("non-secure", "none", "plain")
 PARTS = ("npu", "cpu", "comm_weights", "comm_gradients")
 PART_NAMES = {"npu": "NPU", "cpu": "CPU (Adam)", "comm_weights": "weights", "comm_gradients": "gradients"}
 STYLE: Any = {
@@ -84,11 +85,17 @@ STYLE: Any = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#DDDDDD",
-    "legend.frameon": False,
     "svg.hashsalt": "tensortee",
     "svg.fonttype": "path",
 }
-PRINTED: dict[str, Any] = {"marker": "D", "color": "black", "linestyle": "none", "markersize": 6, "zorder": 5, "label": "paper"}
+PRINTED: dict[str, Any] = {
+    "marker": "D",
+    "color": "black",
+    "linestyle": "none",
+    "markersize": 6,
+    "zorder": 5,
+    "label": "paper",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +196,17 @@ def _if_any(draw: Callable[[Any], Chart], rows: Sequence[Result]) -> Chart | Non
     return draw(rows) if rows else None
 
 
-def _axes(columns: int = 1, width: float = 8.0, height: float = 4.2) -> tuple[Figure, list[Axes]]:
-    """Figure with axes side by side; drawn without a display and without global state."""
+def _axes(panels: int = 1, width: float = 8.0, height: float = 4.2) -> tuple[Figure, list[Axes]]:
+    """Figure with axes, two in a row, each row of this height; drawn without a display and without global state."""
+    columns = min(2, panels)
+    rows = -(-panels // columns)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height * rows), layout="constrained")
         FigureCanvasAgg(figure)
-        return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+        axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for spare in axes[panels:]:
+        spare.remove()
+    return figure, axes[:panels]
 
 
 def _schemes(rows: Sequence[Any]) -> list[str]:
@@ -204,6 +216,12 @@ def _schemes(rows: Sequence[Any]) -> list[str]:
 
 def _colour(scheme: str) -> str:
     return COLOURS.get(scheme, GREEN)
+
+
+def _line(axes: Axes, points: Iterable[tuple[float, float]], scheme: str, *, joined: bool = True) -> None:
+    """Line of a scheme; the plain ones are dashed, so that a line beneath can be seen."""
+    style = ("--" if scheme in PLAIN else "-") if joined else "none"
+    axes.plot(*zip(*points, strict=True), linestyle=style, marker="o", color=_colour(scheme), label=scheme)
 
 
 def _stack(axes: Axes, labels: Sequence[str], parts: Mapping[str, Sequence[float]]) -> None:
@@ -221,7 +239,7 @@ def _stack(axes: Axes, labels: Sequence[str], parts: Mapping[str, Sequence[float
 def _legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    figure.legend(unique.values(), unique.keys(), loc="outside lower center", ncols=columns)
+    figure.legend(unique.values(), unique.keys(), loc="outside lower center", ncols=columns, frameon=False)
 
 
 def breakdown_chart(rows: Sequence[ModelRow], printed: Sequence[PrintedBreakdownRow]) -> Chart | None:
@@ -255,7 +273,7 @@ def speedup_chart(rows: Sequence[SpeedupRow]) -> Chart:
     _printed_points(axes, [(place, row.printed_speedup) for place, row in enumerate(rows)])
     _model_axis(axes, rows)
     axes.set_ylabel("speed-up over SGX+MGX (×)")
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left", frameon=False)
     mean = sum(row.speedup for row in rows) / len(rows)
     best = max(rows, key=lambda row: row.speedup)
     sentence = f"TensorTEE is {mean:.2f} × faster on average, at most {best.speedup:.2f} × ({best.model})."
@@ -285,13 +303,12 @@ def adam_threads_chart(rows: Sequence[AdamRow]) -> Chart:
     figure, [axes] = _axes()
     for scheme in _schemes(rows):
         own = sorted((row for row in rows if row.scheme == scheme), key=lambda row: row.threads)
-        points = [row.threads for row in own], [row.time_over_non_secure for row in own]
-        axes.plot(*points, marker="o", color=_colour(scheme), label=scheme)
+        _line(axes, [(row.threads, row.time_over_non_secure) for row in own], scheme)
     _printed_points(axes, [(row.threads, row.printed_time_over_non_secure) for row in rows])
     axes.set_xticks(sorted({row.threads for row in rows}))
     axes.set_xlabel("threads")
     axes.set_ylabel("time over non-secure (×)")
-    axes.legend()
+    axes.legend(frameon=False)
     most = max(rows, key=lambda row: row.time_over_non_secure)
     sentence = (
         f"Adam is slowed down most by {most.scheme}: {most.time_over_non_secure:.2f} × at {most.threads} threads."
@@ -319,11 +336,10 @@ def adam_iterations_chart(rows: Sequence[AdamRow]) -> Chart:
         if len(own) == 1:
             times.axhline(own[0].time_over_non_secure, linestyle="--", color=_colour(scheme), label=scheme)
         else:
-            values = [row.time_over_non_secure for row in own]
-            times.plot([row.iteration for row in own], values, marker="o", color=_colour(scheme), label=scheme)
+            _line(times, [(row.iteration, row.time_over_non_secure) for row in own], scheme)
     _printed_points(times, [(row.iteration, row.printed_time_over_non_secure) for row in rows if row in learning])
     times.set_ylabel("time over non-secure (×)")
-    times.legend()
+    times.legend(frameon=False)
     own = sorted((row for row in learning if row.threads == threads), key=lambda row: row.iteration)
     for name, colour, label in (("hit_all", GREEN, "hit-in or hit-boundary"), ("hit_in", BLUE, "hit-in")):
         known = [(row.iteration, getattr(row, name)) for row in own if getattr(row, name) is not None]
@@ -331,7 +347,7 @@ def adam_iterations_chart(rows: Sequence[AdamRow]) -> Chart:
             hits.plot(*zip(*known, strict=True), marker="o", color=colour, label=label)
     hits.set_ylabel("share of read look-ups")
     hits.yaxis.set_major_formatter(PercentFormatter(1.0))
-    hits.legend(loc="lower right")
+    hits.legend(loc="lower right", frameon=False)
     for axes in (times, hits):
         axes.set_xlabel("iteration")
     sentence = (
@@ -361,8 +377,7 @@ def npu_mac_chart(rows: Sequence[NpuMacRow]) -> Chart:
         for scheme in _schemes(rows):
             own = [row for row in rows if row.scheme == scheme]
             points = sorted((_place(row, sizes), 100 * getattr(row, name)) for row in own)
-            line = "-" if len(own) > 1 else "none"
-            axes.plot(*zip(*points, strict=True), linestyle=line, marker="o", color=_colour(scheme), label=scheme)
+            _line(axes, points, scheme, joined=len(own) > 1)
         quoted = [(_place(row, sizes), getattr(row, f"printed_{name}")) for row in rows]
         _printed_points(axes, [(place, 100 * value) for place, value in quoted if value is not None])
         axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
@@ -409,12 +424,15 @@ def transfer_chart(results: TransferResults) -> Chart:
 def inference_chart(rows: Sequence[InferenceRow]) -> Chart:
     """Overhead of prefill and decoding against the batch."""
     groups = [(key, list(own)) for key, own in groupby(sorted(rows, key=_inference_panel), key=_inference_panel)]
-    figure, panels = _axes(len(groups), width=max(8.0, 3.4 * len(groups)), height=4.4)
+    figure, panels = _axes(len(groups), width=10, height=3.6)
     for axes, ((model, placement, phase), own) in zip(panels, groups, strict=True):
         for scheme in _schemes(own):
             points = sorted((row.batch, 100 * row.overhead) for row in own if row.scheme == scheme)
-            axes.plot(*zip(*points, strict=True), marker="o", color=_colour(scheme), label=scheme)
+            _line(axes, points, scheme)
         axes.set_title(f"{model}\n{phase}, weights {placement}", fontsize=11)
+        axes.set_xscale("log", base=2)
+        batches = sorted({row.batch for row in own})
+        axes.set_xticks(batches, [str(batch) for batch in batches])
         axes.set_xlabel("batch")
         axes.set_ylabel("time over non-secure, minus 1 (%)")
     _legend_below(figure, panels[0])
@@ -443,12 +461,12 @@ def _step_lines(
 ) -> Chart:
     """Time of a step against a count, one panel for each model."""
     models = list(dict.fromkeys(row.model for row in rows))
-    figure, panels = _axes(len(models), width=max(7.0, 4.0 * len(models)))
+    figure, panels = _axes(len(models), width=8 if len(models) == 1 else 10)
     for axes, model in zip(panels, models, strict=True):
         own = [row for row in rows if row.model == model]
         for scheme in _schemes(own):
             points = sorted((count(row), row.seconds_per_step) for row in own if row.scheme == scheme)
-            axes.plot(*zip(*points, strict=True), marker="o", color=_colour(scheme), label=scheme)
+            _line(axes, points, scheme)
         axes.set_title(model, fontsize=11)
         axes.set_xticks(sorted({count(row) for row in own}))
         axes.set_ylim(bottom=0)
@@ -535,7 +553,7 @@ def energy_chart(rows: Sequence[EnergyRow]) -> Chart:
 def tornado_chart(rows: Sequence[TornadoRow], most: int = 10) -> Chart:
     """What each conclusion becomes at the ends of each input's range; the inputs that matter most."""
     conclusions = list(dict.fromkeys(row.conclusion for row in rows))
-    figure, panels = _axes(len(conclusions), width=max(8.0, 5.4 * len(conclusions)), height=5.0)
+    figure, panels = _axes(len(conclusions), width=11, height=4.6)
     for axes, conclusion in zip(panels, conclusions, strict=True):
         own = sorted((row for row in rows if row.conclusion == conclusion), key=_swing, reverse=True)[:most]
         for place, row in enumerate(own):
@@ -587,8 +605,9 @@ def sweep_chart(points: Sequence[SweepPoint]) -> Chart | None:
     figure, [axes] = _axes(width=9)
     for scheme in dict.fromkeys(row.scheme for _, result in done for row in result.rows):
         seconds = [(number, row.seconds) for number, result in done for row in result.rows if row.scheme == scheme]
-        axes.plot(*zip(*seconds, strict=True), marker="o", color=_colour(scheme), label=scheme)
+        _line(axes, seconds, scheme)
     axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("point of the sweep, see the table")
     axes.set_ylabel("time (s)")
     _legend_below(figure, axes)
