@@ -101,6 +101,30 @@ def test_tiles_fit_in_the_scratchpad(m: int, n: int, k: int) -> None:
     assert tiling.tile_k <= k
 
 
+def least_traffic(m: int, n: int, k: int, npu: Npu) -> int:
+    """Least traffic of all tilings in whole arrays and depths of 32, fp16."""
+    best = 1 << 62
+    rows, columns = range(npu.array_rows, m + npu.array_rows, npu.array_rows), range(16, n + 16, 16)
+    for tm, tn, tk, m_outer in itertools.product(rows, columns, (*range(32, k, 32), k), (False, True)):
+        tile_m, tile_n = min(tm, m), min(tn, n)
+        one_m, one_n, whole_k = tile_m == m, tile_n == n, tk == k
+        a_buffers, b_buffers = 1 if one_m and whole_k else 2, 1 if one_n and whole_k else 2
+        sums = (2 if whole_k else 4) * tile_m * tile_n * (1 if one_m and one_n else 2)
+        if 2 * tk * (a_buffers * tile_m + b_buffers * tile_n) + sums > npu.scratchpad_bytes:
+            continue
+        a_passes = 1 if whole_k and (m_outer or one_m) else math.ceil(n / tile_n)
+        b_passes = 1 if whole_k and (not m_outer or one_n) else math.ceil(m / tile_m)
+        best = min(best, 2 * (m * k * a_passes + k * n * b_passes + m * n))
+    return best
+
+
+@given(SMALL_SIZES, SMALL_SIZES, SMALL_SIZES)
+@settings(max_examples=40)
+def test_no_tiling_has_less_traffic_if_dram_is_slow(m: int, n: int, k: int) -> None:
+    slow = SMALL.model_copy(update={"dram_bytes_per_second": 1e6})
+    assert traffic(m, n, k, choose_tiling(m, n, k, 1, 2, 2, slow)) == least_traffic(m, n, k, slow)
+
+
 @given(SMALL_SIZES, SMALL_SIZES, SMALL_SIZES)
 @settings(max_examples=50)
 def test_more_scratchpad_or_bandwidth_is_never_slower(m: int, n: int, k: int) -> None:

@@ -208,14 +208,17 @@ def plan_gemm(gemm: Gemm, npu: Npu) -> GemmPlan:
 
 def _candidates(m: int, n: int, k: int, npu: Npu) -> tuple[Sizes, Sizes, Sizes, npt.NDArray[np.bool_]]:
     """All combinations of tile sizes and loop orders that are tried, as flat arrays of one length."""
-    axes = (_multiples(npu.array_rows, m), _multiples(npu.array_columns, n), _multiples(32, k), np.array([False, True]))
+    axes = (_even_parts(m, npu.array_rows), _even_parts(n, npu.array_columns), _depths(k), np.array([False, True]))
     tile_m, tile_n, tile_k, m_outer = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
     return tile_m, tile_n, tile_k, m_outer.astype(np.bool_)
 
 
-def _multiples(unit: int, size: int) -> Sizes:
-    """Multiples of a unit by 1, 2, 3, 4, 6, 8, 12, ... that are below a size, and the size itself."""
-    powers = 2 ** np.arange(max(1, math.ceil(math.log2(size / unit + 1)) + 1))
-    factors = np.union1d(powers, 3 * powers)
-    sizes = factors[factors * unit < size] * unit
-    return np.append(sizes, size).astype(np.int64)
+def _even_parts(size: int, unit: int) -> Sizes:
+    """The smallest tile of whole units for each number of tiles: larger ones would only take more scratchpad."""
+    units = math.ceil(size / unit)
+    return np.unique(np.minimum(-(-units // np.arange(1, units + 1)) * unit, size)).astype(np.int64)
+
+
+def _depths(size: int) -> Sizes:
+    """All of a depth, and powers of two from 32 elements (a line of fp16) on."""
+    return np.unique(np.minimum(2 ** np.arange(5, max(6, size.bit_length() + 1)), size)).astype(np.int64)
