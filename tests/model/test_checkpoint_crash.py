@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import random
 import resource
 import shutil
 import signal
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,7 @@ from tensortee.checkpoint import (
     verify_checkpoint,
 )
 from tensortee.checkpoint.atomic import NewFile
+from tensortee.checkpoint.batches import Batch, run_batches
 
 from tests.model.checkpoint_crash import spawn
 from tests.model.checkpoint_files import TEST_KEY_128, safetensors_bytes, write_model, write_sharded
@@ -271,3 +276,24 @@ def test_sharded_output_appears_whole(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="exists already"):
         unseal_checkpoint(tmp_path / "sealed", tmp_path / "opened", TEST_KEY_128, replace_existing=True)
     assert len(list((tmp_path / "opened").iterdir())) == 4
+
+
+def test_interrupt_while_threads_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C between the start of one worker and the next stops the one that runs."""
+    stopped: list[bool] = []
+
+    def make_worker(stop: threading.Event) -> Callable[[Batch], None]:
+        return lambda _batch: stopped.append(stop.wait(30))
+
+    submit = ThreadPoolExecutor.submit
+    calls = itertools.count()
+
+    def interrupted(pool: ThreadPoolExecutor, work: Callable[[], None]) -> Future[None]:
+        if next(calls):
+            raise KeyboardInterrupt
+        return submit(pool, work)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_batches([Batch(0, (), 0)], make_worker, 2)
+    assert stopped == [True]

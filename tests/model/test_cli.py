@@ -411,8 +411,18 @@ def test_names_cannot_forge_output(place: Path) -> None:
     assert not any(line.startswith("sealed: authentic") for line in text.splitlines())
 
 
+SLOW_DISK = """
+import os, time
+read = os.preadv
+os.preadv = lambda *arguments: (time.sleep(0.1), read(*arguments))[1]
+from tensortee.cli import app
+app()
+"""
+"""The command line on a disk so slow that a loaded machine cannot finish before it is interrupted."""
+
+
 def _big_model(path: Path) -> None:
-    """A sparse file that takes about a second to seal."""
+    """A sparse file of many reads."""
     nbytes = 2 << 30
     header = json.dumps({"t": {"dtype": "U8", "shape": [nbytes], "data_offsets": [0, nbytes]}}).encode()
     with path.open("wb") as file:
@@ -425,7 +435,7 @@ def test_interrupt_is_clean(place: Path, number: signal.Signals) -> None:
     _big_model(place / "big.safetensors")
     before = sorted(path.name for path in place.iterdir())
     process = subprocess.Popen(
-        [*COMMAND, "seal", "big.safetensors", "-o", "new", "--no-sync"],
+        [sys.executable, "-c", SLOW_DISK, "seal", "big.safetensors", "-o", "new", "--no-sync"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -96,8 +96,9 @@ def run_batches(
             worker(batch)
 
     with ThreadPoolExecutor(threads, thread_name_prefix="tensortee") as pool:
-        futures = [pool.submit(work) for _ in range(threads)]
         try:
+            # Inside, because an interrupt may come while a thread is being started.
+            futures = [pool.submit(work) for _ in range(threads)]
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
             stop.set()
