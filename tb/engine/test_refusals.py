@@ -182,6 +182,37 @@ class WriteMapWindow(RefusalTest):
 
 
 @pyuvm.test(timeout_time=5, timeout_unit="ms")
+class WriteMapGroups(RefusalTest):
+    """A burst over two groups of 64 lines is marked in both or in none, and refused for either."""
+
+    async def body(self) -> None:
+        """Use a base 16 lines behind 4 KiB, so that one burst may hold the lines 48 .. 111."""
+        reach = self.env.parameters["MAP_WORDS"] * 64
+        base = 0x10_0000 + 16 * LINE_BYTES
+        await self.prepare()
+        seq = self.seq
+        await seq.define(5, base, (reach + 128) * LINE_BYTES)
+        await seq.expect(Result.OK, Opcode.OPEN_WRITE, 5)
+
+        def at(line: int) -> int:
+            return base + line * LINE_BYTES
+
+        await seq.finish([await seq.write(at(70), self.lines(1))])
+        await self.refused(seq.write(at(60), self.lines(11)), FaultCause.REWRITE)
+        await seq.finish([await seq.write(at(60), self.lines(10))])  # nothing of the refused burst was marked
+        await self.refused(seq.write(at(50), self.lines(20)), FaultCause.REWRITE)
+        for line in (60, 63, 64, 69):
+            await self.refused(seq.write(at(line), self.lines(1)), FaultCause.REWRITE)
+        await self.refused(seq.write(at(reach - 4), self.lines(8)), FaultCause.ORDER)
+        group = self.lines(64)
+        await seq.write_lines(base, group, [(0, 32), (32, 16), (48, 12)])
+        await seq.finish([await seq.write(at(reach - 4), self.lines(8))])  # lines 0 .. 63 are complete, the map moves
+        await self.refused(seq.write(at(reach + 3), self.lines(1)), FaultCause.REWRITE)
+        await self.refused(seq.write(at(61), self.lines(4)), FaultCause.REWRITE)
+        await seq.expect(Result.COVERAGE_ERROR, Opcode.CLOSE_WRITE, 5)
+
+
+@pyuvm.test(timeout_time=5, timeout_unit="ms")
 class PartialStrobes(RefusalTest):
     """A line with a strobe missing is dropped, the others of the burst are written, the epoch reports it."""
 

@@ -8,7 +8,7 @@ from tensortee.registers import Opcode, Result
 
 from tb.dram import DramTiming
 from tb.env.base_test import EngineTest
-from tb.env.plan import runs
+from tb.env.plan import full_runs, runs
 from tb.memory import LINE_BYTES
 
 BASE = 0x1_0000
@@ -75,6 +75,27 @@ class Orders(EngineTest):
         for write, read in zip(orders, [*orders[1:], orders[0]], strict=True):
             await self.seq.store(0, BASE, data, plan=[(line, 1) for line in write])
             assert await self.seq.load(0, BASE, nbytes, plan=[(line, 1) for line in read]) == data
+
+
+@pyuvm.test(timeout_time=5, timeout_unit="ms")
+class Bases(EngineTest):
+    """Bases on any line, not only on 4 KiB, so that bursts span two groups of 64 lines of the write map."""
+
+    async def body(self) -> None:
+        """Write and read each in the longest legal bursts, shuffled."""
+        for first_line in self.thin((1, 16, 37, 63), 2):
+            base = BASE + first_line * LINE_BYTES
+            lines = self.rng.randrange(130, 200)
+            nbytes = lines * LINE_BYTES - self.rng.randrange(LINE_BYTES)
+            data = self.rng.randbytes(nbytes)
+            plan = full_runs(base, lines, self.env.bus_bytes)
+            assert any(line // 64 != (line + count - 1) // 64 for line, count in plan)
+            await self.seq.define(0, base, nbytes)
+            self.rng.shuffle(plan)
+            await self.seq.store(0, base, data, plan=plan)
+            self.rng.shuffle(plan)
+            assert await self.seq.load(0, base, nbytes, plan=plan) == data, f"base {base:#x}"
+            await self.seq.expect(Result.OK, Opcode.RELEASE, 0)
 
 
 @pyuvm.test(timeout_time=5, timeout_unit="ms")

@@ -83,6 +83,7 @@ def _points() -> dict[str, list[str]]:
         "stall": [f"{port} {channel}" for port in ("npu", "memory") for channel in _CHANNELS],
         "tensor bytes": _names(_NBYTES),
         "tensor bytes modulo block": ["0", "1", "2-14", "15"],
+        "tensor base": ["4 KiB", "line"],
         "command x slot state": [f"{op.name} {state.name}" for op in Opcode for state in SlotState],
         "command x engine state": [f"{op.name} {state.name}" for op in Opcode for state in EngineState],
         "result": [f"{op} {result}" for op, result in _results()],
@@ -174,8 +175,9 @@ class Coverage:
         """Sample a channel on which VALID had to wait for READY."""
         self.hit("stall", f"{port} {channel}")
 
-    def tensor(self, nbytes: int) -> None:
-        """Sample the length of a tensor that was sealed."""
+    def tensor(self, base: int, nbytes: int) -> None:
+        """Sample the place and length of a tensor that was sealed."""
+        self.hit("tensor base", "line" if base % BOUNDARY else "4 KiB")
         self.hit("tensor bytes", _bin(nbytes, _NBYTES))
         rest = nbytes % 16
         self.hit("tensor bytes modulo block", {0: "0", 1: "1", 15: "15"}.get(rest, "2-14"))

@@ -135,7 +135,7 @@ class EngineEnv(uvm_env):
         if command.result == Result.OK and command.slot < self.backdoor.slots:
             view = self.backdoor.slot(command.slot)
             if view.state == SlotState.SEALED:
-                self.coverage.tensor(view.nbytes)
+                self.coverage.tensor(view.base, view.nbytes)
 
     def _key(self, key: bytes) -> None:
         self.predictor.key(key)
