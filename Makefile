@@ -60,6 +60,9 @@ cov: setup ## Measure line, toggle and functional coverage: build/cov/index.html
 bench: setup ## Measure the speed of the model and the cycles of the engine
 	@$(PYTHON) scripts/bench.py
 
+study: setup ## Reproduce the paper's evaluation by modelling: build/study/report.html
+	@$(PYTHON) -m tensortee study paper --output build/study
+
 synth: setup ## Synthesize the engine with Yosys and print its size
 	@$(PYTHON) -m scripts.synth
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Command line of the package: `tensortee keygen`, `seal`, `unseal`, `verify`, `info`; or `python -m tensortee`.
 
+The system study, `tensortee study`, has its commands in `tensortee.study.cli`.
+
 Exit status: 0 done; 1 the sealed checkpoint is damaged, incomplete, altered or of another key; 2 the command cannot be
 carried out as given (arguments, key, source, target, disk); 130 interrupted.
 """
@@ -48,7 +50,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich help shows a flag as if it took a value
-    help="Seal safetensors checkpoints with AES-GCM, tensor by tensor; open and verify them.",
+    help="Seal safetensors checkpoints with AES-GCM, tensor by tensor; open and verify them. Model protected systems.",
     epilog=f"The key comes from --key-file or from the environment variable {KEY_ENVIRONMENT_VARIABLE}.",
 )
 
@@ -75,7 +77,8 @@ Sealed = Annotated[Path, typer.Argument(help="Directory of the sealed checkpoint
 Result = TypeVar("Result")
 
 
-def _fail(message: str, kind: str, status: int, as_json: bool) -> NoReturn:
+def fail(message: str, kind: str, status: int, as_json: bool) -> NoReturn:
+    """Report an error as one line, or as one JSON object, and exit with the status."""
     if as_json:
         print(json.dumps({"ok": False, "error": {"kind": kind, "message": message}}))
     else:
@@ -89,23 +92,27 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 @contextmanager
-def _reporting(as_json: bool) -> Iterator[None]:
+def reporting(
+    as_json: bool,
+    usage_errors: tuple[type[Exception], ...] = (CheckpointError, KeyFormatError),
+    interrupted: str = "interrupted; no partial output is left",
+) -> Iterator[None]:
     """Turn every foreseeable error into one line, or one JSON object, and an exit status."""
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     except CheckpointIntegrityError as error:
-        _fail(str(error), type(error).__name__, EXIT_INTEGRITY, as_json)
-    except (CheckpointError, KeyFormatError) as error:
-        _fail(str(error), type(error).__name__, EXIT_USAGE, as_json)
+        fail(str(error), type(error).__name__, EXIT_INTEGRITY, as_json)
+    except usage_errors as error:
+        fail(str(error), type(error).__name__, EXIT_USAGE, as_json)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(EXIT_USAGE) from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}", type(error).__name__, EXIT_USAGE, as_json)
+        fail(f"{where}{error.strerror or error}", type(error).__name__, EXIT_USAGE, as_json)
     except KeyboardInterrupt:
-        _fail("interrupted; no partial output is left", "Interrupted", EXIT_INTERRUPTED, as_json)
+        fail(interrupted, "Interrupted", EXIT_INTERRUPTED, as_json)
     finally:
         signal.signal(signal.SIGTERM, previous)
 
@@ -190,7 +197,7 @@ def keygen(
     bits: Annotated[int, typer.Option(help="128 or 256.")] = 256,
 ) -> None:
     """Write a fresh random key to a new file. Only you can read it."""
-    with _reporting(as_json=False):
+    with reporting(as_json=False):
         if bits not in (128, 256):
             raise KeyFormatError(f"a key has 128 or 256 bits, not {bits}")
         _check_output(file)
@@ -211,7 +218,7 @@ def seal(
     as_json: Json = False,
 ) -> None:
     """Seal a checkpoint. The output appears complete or not at all."""
-    with _reporting(as_json):
+    with reporting(as_json):
         _check_output(output)
         key = _read_key(key_file)
         report = _with_progress(
@@ -247,7 +254,7 @@ def unseal(
     as_json: Json = False,
 ) -> None:
     """Open a sealed checkpoint, bit for bit. Nothing comes out unless all of it is authentic."""
-    with _reporting(as_json):
+    with reporting(as_json):
         _check_output(output)
         key = _read_key(key_file)
         report = _with_progress(
@@ -280,7 +287,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check every byte of a sealed checkpoint. Everything that is wrong is named."""
-    with _reporting(as_json):
+    with reporting(as_json):
         key = _read_key(key_file)
         report = _with_progress(
             "verifying",
@@ -311,13 +318,21 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Show what a sealed checkpoint holds. Without a key: its public header; with it: every tensor."""
-    with _reporting(as_json):
+    with reporting(as_json):
         with_key = key_file is not None or KEY_ENVIRONMENT_VARIABLE in os.environ
         content = read_info(sealed, _read_key(key_file) if with_key else None)
         if as_json:
             _print_json({"ok": True, **dataclasses.asdict(content)})
         else:
             _show_info(content)
+
+
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def study(context: typer.Context) -> None:
+    """Model protected training and inference. See `tensortee study --help`."""
+    from tensortee.study.cli import app as study_app  # only here: the other commands start without it
+
+    study_app(context.args, prog_name=context.command_path)
 
 
 def _show_info(content: CheckpointInfo) -> None:

@@ -37,7 +37,7 @@ Progress = Callable[[int, int], None]
 Outcome = tuple[RunResults | None, str | None]
 
 
-class SweepError(RuntimeError):
+class SweepError(ValueError):
     """The points cannot be computed: a process died, or the Dask cluster cannot be used. What is stored remains."""
 
 
