@@ -16,11 +16,12 @@ index by line. Source: TensorTEE (ASPLOS 2024), TenAnalyzer; docs/study/tenanaly
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from tensortee.study.cpu.compiled import compiled, inlined
 
 # Rows of `table`: a column is an entry.
 START, VN, LINES, FLIPPED, UPDATING, USED, TOUCHED, FIRST_READ, LAST_READ, NEXT, LINK = range(11)
@@ -29,14 +30,16 @@ ROWS = 17
 DIMENSIONS = 3
 
 # Elements of `registers`.
-FIRST_LINE, TRACED_LINES, ENABLED, STRICT_EDGES, MERGE_ON_CONTACT, CLOCK = range(6)
+FIRST_LINE, TRACED_LINES, ENABLED, STRICT_EDGES, MERGE_ON_CONTACT, ADDRESSES, PATIENCE, CLOCK = range(8)
+REGISTERS = 8
 
 # Elements of `counters`.
 ALLOCATIONS, MERGES, INVALIDATIONS, EVICTIONS, MISPREDICTIONS, UPDATES, VIOLATIONS = range(7)
+COUNTERS = 7
 
 NONE = -1
 FREE = -1
-"""Value of `USED` in an entry that is not in use; the least of all, so that free entries are taken first."""
+"""Value of `USED` in an entry that is not in use."""
 
 
 class TenAnalyzer(NamedTuple):
@@ -64,21 +67,21 @@ class TenAnalyzer(NamedTuple):
     counters: NDArray[np.int64]
 
 
-@njit(cache=True)
-def entry_at(index: Any, at: int) -> int:
+@inlined
+def entry_at(index: NDArray[np.int32], at: int) -> np.int64:
     """Entry in `owner` or `boundary`, as the integer type that the table is indexed with."""
     return np.int64(index[at])
 
 
-@njit(cache=True)
-def tick(state: Any) -> int:
+@inlined
+def tick(state: TenAnalyzer) -> int:
     """Advance the clock, which orders events, and return it."""
     state.registers[CLOCK] += 1
     return state.registers[CLOCK]
 
 
-@njit(cache=True)
-def rank(table: Any, entry: int) -> int:
+@compiled
+def rank(table: NDArray[np.int64], entry: int) -> int:
     """Dimensions in use: 0 for a single line."""
     used = 0
     while used < DIMENSIONS and table[SIZE + used, entry] > 1:
@@ -86,8 +89,8 @@ def rank(table: Any, entry: int) -> int:
     return used
 
 
-@njit(cache=True)
-def set_owner(state: Any, entry: int, owner: int) -> None:
+@compiled
+def set_owner(state: TenAnalyzer, entry: int, owner: int) -> None:
     """Name the owner of all lines of an entry."""
     table = state.table
     base = table[START, entry] - state.registers[FIRST_LINE]
@@ -99,8 +102,8 @@ def set_owner(state: Any, entry: int, owner: int) -> None:
                 line += table[PITCH, entry]
 
 
-@njit(cache=True)
-def watch_boundary(state: Any, entry: int) -> None:
+@compiled
+def watch_boundary(state: TenAnalyzer, entry: int) -> None:
     """Let an entry of one dimension grow by the line behind its last one."""
     table = state.table
     table[NEXT, entry] = NONE
@@ -113,8 +116,8 @@ def watch_boundary(state: Any, entry: int) -> None:
         state.boundary[line] = entry
 
 
-@njit(cache=True)
-def leave_boundary(state: Any, entry: int) -> None:
+@compiled
+def leave_boundary(state: TenAnalyzer, entry: int) -> None:
     """Undo `watch_boundary`."""
     table = state.table
     line = table[NEXT, entry]
@@ -129,19 +132,37 @@ def leave_boundary(state: Any, entry: int) -> None:
     table[LINK, other] = table[LINK, entry]
 
 
-@njit(cache=True)
-def drop(state: Any, entry: int) -> None:
+@compiled
+def drop(state: TenAnalyzer, entry: int) -> None:
     """Forget an entry: its lines fall back to their own VNs off chip."""
     leave_boundary(state, entry)
     set_owner(state, entry, NONE)
     state.table[USED, entry] = FREE
 
 
-@njit(cache=True)
-def allocate(state: Any, start: int, lines: int, stride: int, vn: int, first_read: int) -> int:
-    """Make an entry of lines that no entry covers; the least recently used entry makes room if the table is full."""
+@compiled
+def replaceable(table: NDArray[np.int64]) -> int:
+    """A free entry or else the least recently used one, where a line counts as much as `entries` look-ups.
+
+    An iteration over more tensors than the table holds would leave a plain LRU table without any hit: each entry goes
+    just before it is needed. With the weight, an entry of more lines than its fair share survives the iteration.
+    """
+    entries = table.shape[1]
+    best, least = 0, np.iinfo(np.int64).max
+    for entry in range(entries):
+        if table[USED, entry] == FREE:
+            return entry
+        worth = table[USED, entry] + entries * table[LINES, entry]
+        if worth < least:
+            best, least = entry, worth
+    return best
+
+
+@compiled
+def allocate(state: TenAnalyzer, start: int, lines: int, stride: int, vn: int, first_read: int) -> int:
+    """Make an entry of lines that no entry covers; another one makes room if the table is full."""
     table = state.table
-    entry = np.argmin(table[USED])
+    entry = replaceable(table)
     if table[USED, entry] != FREE:
         state.counters[EVICTIONS] += 1
         drop(state, entry)
@@ -170,8 +191,8 @@ def allocate(state: Any, start: int, lines: int, stride: int, vn: int, first_rea
     return entry
 
 
-@njit(cache=True)
-def grow(state: Any, entry: int) -> None:
+@compiled
+def grow(state: TenAnalyzer, entry: int) -> None:
     """Take the line behind the last one into an entry of one dimension; the line has the entry's VN."""
     table = state.table
     line = table[NEXT, entry]
@@ -191,8 +212,8 @@ def grow(state: Any, entry: int) -> None:
             try_merge(state, entry, other)
 
 
-@njit(cache=True)
-def fold(table: Any, entry: int) -> None:
+@compiled
+def fold(table: NDArray[np.int64], entry: int) -> None:
     """Bring the dimensions into their one form: ascending pitch, a continued dimension folded into the inner one."""
     for last in range(DIMENSIONS - 1, 0, -1):
         for k in range(last):
@@ -215,8 +236,8 @@ def fold(table: Any, entry: int) -> None:
             k += 1
 
 
-@njit(cache=True)
-def shared_dimension(table: Any, low: int, high: int) -> int:
+@compiled
+def shared_dimension(table: NDArray[np.int64], low: int, high: int) -> int:
     """Dimension along which `high` continues `low` without a gap, both of one rank; NONE if there is none."""
     used = rank(table, low)
     unequal, at = 0, NONE
@@ -233,8 +254,8 @@ def shared_dimension(table: Any, low: int, high: int) -> int:
     return NONE
 
 
-@njit(cache=True)
-def missing_dimension(table: Any, small: int, large: int) -> int:
+@compiled
+def missing_dimension(table: NDArray[np.int64], small: int, large: int) -> int:
     """Dimension of `large` along which `small`, of one rank less, is one more step; NONE if there is none."""
     used = rank(table, large)
     distance = table[START, small] - table[START, large]
@@ -250,8 +271,8 @@ def missing_dimension(table: Any, small: int, large: int) -> int:
     return NONE
 
 
-@njit(cache=True)
-def same_tile(table: Any, first: int, second: int) -> bool:
+@compiled
+def same_tile(table: NDArray[np.int64], first: int, second: int) -> bool:
     """Whether two entries have equal dimensions and were read one after the other, as the rows of a tile are.
 
     Streams of several threads that advance side by side also have equal dimensions at times, but they go on growing:
@@ -266,8 +287,8 @@ def same_tile(table: Any, first: int, second: int) -> bool:
     return table[LAST_READ, first] < table[FIRST_READ, second] or table[LAST_READ, second] < table[FIRST_READ, first]
 
 
-@njit(cache=True)
-def try_merge(state: Any, first: int, second: int) -> bool:
+@compiled
+def try_merge(state: TenAnalyzer, first: int, second: int) -> bool:
     """Join two entries of one VN if their lines form a box; the larger one stays.
 
     Three forms: a gapless continuation in one dimension, one more step in a dimension that only one of them has, or
@@ -301,8 +322,8 @@ def try_merge(state: Any, first: int, second: int) -> bool:
     return True
 
 
-@njit(cache=True)
-def absorb(state: Any, first: int, second: int, shape: int, along: int, size: int, pitch: int) -> None:
+@compiled
+def absorb(state: TenAnalyzer, first: int, second: int, shape: int, along: int, size: int, pitch: int) -> None:
     """Give the larger of two entries the lines of both: the dimensions of `shape`, one of them changed."""
     table = state.table
     keep, gone = (first, second) if table[LINES, first] >= table[LINES, second] else (second, first)
@@ -328,8 +349,8 @@ def absorb(state: Any, first: int, second: int, shape: int, along: int, size: in
     state.counters[MERGES] += 1
 
 
-@njit(cache=True)
-def merge_recent(state: Any) -> None:
+@compiled
+def merge_recent(state: TenAnalyzer) -> None:
     """Try to merge the entries touched last, the newest among them, with each other."""
     table, recent = state.table, state.recent
     count = 0
@@ -355,8 +376,8 @@ def merge_recent(state: Any) -> None:
                     merged |= try_merge(state, recent[i], recent[j])
 
 
-@njit(cache=True)
-def merge_neighbours(state: Any, entry: int) -> None:
+@compiled
+def merge_neighbours(state: TenAnalyzer, entry: int) -> None:
     """Try to merge an entry with those that touch it: two directions in each dimension."""
     table = state.table
     merged = True

@@ -14,14 +14,15 @@ Source: TensorTEE (ASPLOS 2024), TenAnalyzer. docs/study/tenanalyzer.md says whe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tensortee.study.cpu.compiled import compiled, inlined
 from tensortee.study.cpu.meta_table import (
+    ADDRESSES,
     CLOCK,
+    COUNTERS,
     ENABLED,
     FIRST_LINE,
     FLIPPED,
@@ -31,7 +32,9 @@ from tensortee.study.cpu.meta_table import (
     MERGE_ON_CONTACT,
     MISPREDICTIONS,
     NONE,
+    PATIENCE,
     PITCH,
+    REGISTERS,
     ROWS,
     SIZE,
     START,
@@ -56,9 +59,6 @@ from tensortee.study.cpu.tensor_filter import AGE, EMPTY, FILTER_ROWS, collect, 
 
 MISS, HIT_BOUNDARY, HIT_IN = 0, 1, 2
 
-ADDRESSES = CLOCK + 1
-"""Element of `registers`: addresses of a filter entry."""
-
 
 def create(
     entries: int,
@@ -68,6 +68,7 @@ def create(
     first_line: int,
     last_line: int,
     *,
+    filter_patience: int = 64,
     strict_edges: bool = False,
     merge_on_contact: bool = True,
 ) -> TenAnalyzer:
@@ -80,6 +81,8 @@ def create(
         merge_candidates: entries touched last that a new entry is tried against.
         first_line: first line of the traced addresses; others always miss.
         last_line: last line of the traced addresses.
+        filter_patience: look-ups that an entry of the filter is kept without progress; at least the number of streams
+            that are read side by side.
         strict_edges: an update begins with the first and ends with the last line by address. Otherwise it begins with
             the first line that is written and ends when all are.
         merge_on_contact: also try a merge when an entry grows up to another one, when one is allocated beside another
@@ -100,21 +103,22 @@ def create(
         owner=np.zeros(lines, np.int32),
         boundary=np.zeros(lines, np.int32),
         recent=np.zeros(merge_candidates + 1, np.int64),
-        registers=np.zeros(ADDRESSES + 1, np.int64),
-        counters=np.zeros(VIOLATIONS + 1, np.int64),
+        registers=np.zeros(REGISTERS, np.int64),
+        counters=np.zeros(COUNTERS, np.int64),
     )
     state.registers[FIRST_LINE] = first_line
     state.registers[TRACED_LINES] = lines
     state.registers[STRICT_EDGES] = strict_edges
     state.registers[MERGE_ON_CONTACT] = merge_on_contact
     state.registers[ADDRESSES] = filter_addresses
+    state.registers[PATIENCE] = filter_patience
     clear(state)
     enable(state, True)
     return state
 
 
-@njit(cache=True)
-def read(state: Any, line: int, offchip_vn: int) -> tuple[int, int]:
+@inlined
+def read(state: TenAnalyzer, line: int, offchip_vn: int) -> tuple[int, int]:
     """Look up a read of a core.
 
     Args:
@@ -146,12 +150,12 @@ def read(state: Any, line: int, offchip_vn: int) -> tuple[int, int]:
             grow(state, entry)
             return HIT_BOUNDARY, offchip_vn
         state.counters[MISPREDICTIONS] += 1
-    collect(state, line, offchip_vn, registers[ADDRESSES], now)
+    collect(state, line, offchip_vn)
     return MISS, 0
 
 
-@njit(cache=True)
-def write(state: Any, line: int, new_vn: int) -> bool:
+@inlined
+def write(state: TenAnalyzer, line: int, new_vn: int) -> bool:
     """Follow a write-back.
 
     Args:
@@ -194,8 +198,8 @@ def write(state: Any, line: int, new_vn: int) -> bool:
     return True
 
 
-@njit(cache=True)
-def write_allowed(state: Any, entry: int, line: int, at: int) -> bool:
+@compiled
+def write_allowed(state: TenAnalyzer, entry: int, line: int, at: int) -> bool:
     """The assertions of a first and of a further write: the line was not written in this update, UF is as it must."""
     table = state.table
     if state.bitmap[at] != table[VN, entry] & 1:
@@ -203,8 +207,8 @@ def write_allowed(state: Any, entry: int, line: int, at: int) -> bool:
     return not state.registers[STRICT_EDGES] or table[UPDATING, entry] == (line != table[START, entry])
 
 
-@njit(cache=True)
-def last_line(table: Any, entry: int) -> int:
+@compiled
+def last_line(table: NDArray[np.int64], entry: int) -> int:
     """Last line of an entry by address."""
     line = table[START, entry]
     for k in range(3):
@@ -212,8 +216,8 @@ def last_line(table: Any, entry: int) -> int:
     return line
 
 
-@njit(cache=True)
-def end_update(state: Any, entry: int) -> None:
+@compiled
+def end_update(state: TenAnalyzer, entry: int) -> None:
     """All lines are written: the next VN is that of the entry."""
     table = state.table
     table[VN, entry] += 1
@@ -225,8 +229,8 @@ def end_update(state: Any, entry: int) -> None:
         merge_neighbours(state, entry)
 
 
-@njit(cache=True)
-def hint(state: Any, start: int, lines: int, stride: int, vn: int) -> None:
+@compiled
+def hint(state: TenAnalyzer, start: int, lines: int, stride: int, vn: int) -> None:
     """Fix an entry up with what a transfer command of the NPU says: these lines have this VN off chip now.
 
     Entries that share a line with the transfer are replaced.
@@ -275,7 +279,7 @@ def enable(state: TenAnalyzer, on: bool) -> None:
 
 def save(state: TenAnalyzer) -> TenAnalyzer:
     """Copy of the state of an enclave that leaves the core."""
-    return TenAnalyzer(*(array.copy() for array in state))
+    return state._replace(**{name: array.copy() for name, array in state._asdict().items()})
 
 
 def restore(state: TenAnalyzer, saved: TenAnalyzer, written: NDArray[np.int64] | None = None) -> None:
@@ -287,15 +291,15 @@ def restore(state: TenAnalyzer, saved: TenAnalyzer, written: NDArray[np.int64] |
         written: lines of the enclave that were written back while it was away, int64 [lines]. The unit did not see
             these writes, so the entries that cover them are invalidated.
     """
-    for array, copy in zip(state, saved, strict=True):
-        np.copyto(array, copy)
+    for name, array in state._asdict().items():
+        np.copyto(array, getattr(saved, name))
     if written is not None:
         for line in written:
             invalidate(state, line)
 
 
-@njit(cache=True)
-def invalidate(state: Any, line: int) -> None:
+@compiled
+def invalidate(state: TenAnalyzer, line: int) -> None:
     """Forget what is known about a line that changed unseen."""
     at = line - state.registers[FIRST_LINE]
     if at < 0 or at >= state.registers[TRACED_LINES]:

@@ -7,12 +7,22 @@ entry of the Meta Table. Source: TensorTEE (ASPLOS 2024), TenAnalyzer.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
-from tensortee.study.cpu.meta_table import FIRST_LINE, MERGE_ON_CONTACT, NONE, allocate, merge_neighbours, merge_recent
+from tensortee.study.cpu.compiled import compiled
+from tensortee.study.cpu.meta_table import (
+    ADDRESSES,
+    CLOCK,
+    FIRST_LINE,
+    MERGE_ON_CONTACT,
+    NONE,
+    PATIENCE,
+    TenAnalyzer,
+    allocate,
+    merge_neighbours,
+    merge_recent,
+)
 
 # Rows of `filter`: a column is an entry.
 COUNT, FIRST, LAST, STRIDE, FILTER_VN, AGE, BORN = range(7)
@@ -25,15 +35,15 @@ MAX_STRIDE = 15
 """Lines: the paper's stride of 10 bits, counted in bytes, reaches 1023 bytes."""
 
 
-@njit(cache=True)
-def clear_entry(table: Any, entry: int) -> None:
+@compiled
+def clear_entry(table: NDArray[np.int64], entry: int) -> None:
     """Make an entry of the filter free."""
     table[COUNT, entry] = 0
     table[AGE, entry] = EMPTY
 
 
-@njit(cache=True)
-def matching_entry(table: Any, line: int, vn: int) -> int:
+@compiled
+def matching_entry(table: NDArray[np.int64], line: int, vn: int) -> int:
     """Entry that a line continues: at its stride, or as its second line; the nearest one. NONE if there is none."""
     best, nearest = NONE, MAX_STRIDE + 1
     for entry in range(table.shape[1]):
@@ -47,32 +57,39 @@ def matching_entry(table: Any, line: int, vn: int) -> int:
     return best
 
 
-@njit(cache=True)
-def holds(table: Any, entry: int, line: int) -> bool:
+@compiled
+def holds(table: NDArray[np.int64], entry: int, line: int) -> bool:
     """Whether an entry of the filter has collected a line."""
     if table[COUNT, entry] == 0 or line < table[FIRST, entry] or line > table[LAST, entry]:
         return False
     return line == table[FIRST, entry] or (line - table[FIRST, entry]) % table[STRIDE, entry] == 0
 
 
-@njit(cache=True)
-def forget(state: Any, line: int) -> None:
+@compiled
+def forget(state: TenAnalyzer, line: int) -> None:
     """Drop what was collected with a line whose VN has changed."""
     for entry in range(state.filter.shape[1]):
         if holds(state.filter, entry, line):
             clear_entry(state.filter, entry)
 
 
-@njit(cache=True)
-def collect(state: Any, line: int, vn: int, addresses: int, now: int) -> None:
-    """Take in a line that missed; a full entry moves to the Meta Table."""
+@compiled
+def collect(state: TenAnalyzer, line: int, vn: int) -> None:
+    """Take in a line that missed; a full entry moves to the Meta Table.
+
+    A line that continues nothing takes the oldest entry, but only if that one has made no progress for a while (its
+    patience). Plain LRU would find nothing as soon as more streams are read side by side than the filter has entries.
+    """
     table = state.filter
     for entry in range(table.shape[1]):
         if holds(table, entry, line):
             return
+    now, addresses = state.registers[CLOCK], state.registers[ADDRESSES]
     entry = matching_entry(table, line, vn)
     if entry == NONE:
-        entry = np.argmin(table[AGE])
+        entry = int(np.argmin(table[AGE]))
+        if table[AGE, entry] != EMPTY and now - table[AGE, entry] <= state.registers[PATIENCE]:
+            return
         table[COUNT, entry] = 1
         table[FIRST, entry] = line
         table[STRIDE, entry] = 1
@@ -88,8 +105,8 @@ def collect(state: Any, line: int, vn: int, addresses: int, now: int) -> None:
         promote(state, table[FIRST, entry], addresses, table[STRIDE, entry], vn, table[BORN, entry])
 
 
-@njit(cache=True)
-def promote(state: Any, start: int, lines: int, stride: int, vn: int, born: int) -> None:
+@compiled
+def promote(state: TenAnalyzer, start: int, lines: int, stride: int, vn: int, born: int) -> None:
     """Make a Meta Table entry of collected lines, unless another entry took one of them in the meantime."""
     for k in range(lines):
         if state.owner[start + k * stride - state.registers[FIRST_LINE]] != NONE:
