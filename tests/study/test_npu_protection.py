@@ -199,6 +199,12 @@ def test_unknown_schemes_and_blocks_are_refused() -> None:
             protection("mac", block)
 
 
+def test_the_array_does_not_start_before_a_tensor_is_verified_as_a_whole() -> None:
+    run = run_workload([Gemm("product", 1024, 1024, 1024)], NPU, "tensor-stall")
+    assert run.compute_seconds > 0
+    assert run.seconds == pytest.approx(run.dram_seconds + run.stall_seconds + run.compute_seconds)
+
+
 def test_longer_descriptors_stall_less() -> None:
     stalls = []
     for size in (64 << 10, 512 << 10, 4 << 20):

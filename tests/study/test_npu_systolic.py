@@ -99,6 +99,8 @@ def test_tiles_fit_in_the_scratchpad(m: int, n: int, k: int) -> None:
     assert tiling.tile_m <= m
     assert tiling.tile_n <= n
     assert tiling.tile_k <= k
+    assert tiling.fill_bytes == 2 * (tiling.tile_m + tiling.tile_n) * tiling.tile_k
+    assert tiling.drain_bytes == 2 * tiling.tile_m * tiling.tile_n
 
 
 def least_traffic(m: int, n: int, k: int, npu: Npu) -> int:
@@ -176,6 +178,21 @@ def test_panels_of_operands_that_are_read_again() -> None:
     assert b.passes == tiles_m > 1
     assert (a.panels, b.panels) == ((tiles_m, 1) if tiling.m_outer else (1, tiles_n))
     assert c.passes == c.panels == 1
+
+
+def test_operands_that_are_cut_in_one_direction_are_contiguous() -> None:
+    rows, columns = Gemm("rows", 11264, 1024, 1024), Gemm("columns", 1024, 11264, 1024)
+    for gemm in (rows, columns):
+        plan = plan_gemm(gemm, Npu())
+        assert (plan.tiling.tile_m < gemm.m) != (plan.tiling.tile_n < gemm.n)
+        assert all(access.piece_bytes == access.row_bytes for access in plan.accesses)
+    deep = plan_gemm(Gemm("weight gradient", 1024, 4096, 11264), Npu())
+    assert deep.tiling.tile_k < 11264
+    assert all(access.piece_bytes == access.row_bytes for access in deep.accesses)
+    both = plan_gemm(Gemm("both", 8192, 8192, 8192), Npu())
+    tiling = both.tiling
+    assert [access.piece_bytes for access in both.accesses] == [2 * tiling.tile_k, 2 * tiling.tile_n, 2 * tiling.tile_n]
+    assert max(tiling.tile_m, tiling.tile_n, tiling.tile_k) < 8192
 
 
 def test_a_scratchpad_that_is_too_small_is_named() -> None:
