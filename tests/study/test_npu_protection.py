@@ -128,7 +128,7 @@ def test_version_lookups_of_tnpu() -> None:
         run_workload([Stream("copy", MIB, MIB)], NPU, "tnpu"),
     )
     assert tnpu.metadata_bytes == lines.metadata_bytes + 2 * LINE_BYTES
-    assert tnpu.stall_seconds == pytest.approx(lines.stall_seconds + 2 * plugins.VERSION_LOOKUP_CYCLES / NPU.clock_hz)
+    assert tnpu.stall_seconds == pytest.approx(lines.stall_seconds + 2 * NPU.version_lookup_cycles / NPU.clock_hz)
 
 
 def test_seda_has_its_printed_traffic() -> None:

@@ -145,6 +145,14 @@ class Npu(Parameters):
         ge=64,
     )
     mac_cycles: int = parameter(40, "cycles", Q, PAPER, "Latency of a block MAC, NPU clock.", ge=0)
+    version_lookup_cycles: int = parameter(
+        500,
+        "cycles",
+        M,
+        "a command from the enclave on the CPU with the version of a tensor",
+        "TNPU: NPU cycles until the version of a tensor is there.",
+        ge=0,
+    )
     mac_bytes: int = parameter(7, "bytes", Q, PAPER + ": 56-bit MACs", "MAC of a block in DRAM.", ge=1, le=64)
     tensor_table_slots: int = parameter(
         16, "1", Origin.MEASURED, "rtl/tensortee_engine.v, SLOTS", "Tensors that the engine holds at a time.", ge=1

@@ -37,9 +37,6 @@ LINES_PER_MAP_WORD = 64
 SEDA_TRAFFIC_SHARE = 0.0012
 """Metadata a byte of data that SeDA prints for its server NPU."""
 
-VERSION_LOOKUP_CYCLES = 500
-"""Modelled: the enclave on the CPU hands the version of a tensor to the NPU with the command that moves it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -140,15 +137,8 @@ class BlockMac(Protection):
         return runs * math.ceil(touched / runs * self.storage_share(npu) / LINE_BYTES) * LINE_BYTES
 
 
-@dataclass(frozen=True)
 class TreeLess(Protection):
-    """TNPU-like: a MAC for each line in DRAM; an enclave on the CPU keeps the version of each tensor.
-
-    Attributes:
-        lookup_cycles: NPU cycles until the version of a tensor is there.
-    """
-
-    lookup_cycles: float = VERSION_LOOKUP_CYCLES
+    """TNPU-like: a MAC for each line in DRAM; an enclave on the CPU keeps the version of each tensor."""
 
     def cost(self, access: Access, npu: Npu, tensors: int) -> Cost:
         """As MACs of lines, and a look-up of the version for each pass over a tensor."""
@@ -157,7 +147,7 @@ class TreeLess(Protection):
             metadata_read_bytes=macs.metadata_read_bytes + access.passes * LINE_BYTES,
             metadata_write_bytes=macs.metadata_write_bytes,
             overfetch_bytes=macs.overfetch_bytes,
-            stall_cycles=macs.stall_cycles + access.passes * self.lookup_cycles,
+            stall_cycles=macs.stall_cycles + access.passes * npu.version_lookup_cycles,
         )
 
     def storage_share(self, npu: Npu) -> float:
