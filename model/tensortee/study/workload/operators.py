@@ -69,6 +69,7 @@ class Stream:
         write_bytes: bytes written to DRAM.
         read_tensors: tensors that are read.
         written_tensors: tensors that are written.
+        macs: multiply-accumulate operations of a fused kernel that keeps its products on the chip (attention).
     """
 
     name: str
@@ -76,6 +77,7 @@ class Stream:
     write_bytes: float
     read_tensors: int = 1
     written_tensors: int = 1
+    macs: int = 0
 
     def __post_init__(self) -> None:
         """Refuse negative sizes.
@@ -83,7 +85,7 @@ class Stream:
         Raises:
             ValueError: a size is negative.
         """
-        if min(self.read_bytes, self.write_bytes, self.read_tensors, self.written_tensors) < 0:
+        if min(self.read_bytes, self.write_bytes, self.read_tensors, self.written_tensors, self.macs) < 0:
             raise ValueError(f"{self.name}: sizes of a stream must not be negative: {self}")
 
 
@@ -185,8 +187,8 @@ class Workload:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of all GEMMs."""
+        """Floating-point operations of all products, two for each multiply-accumulate."""
         return sum(
-            part.repeat * sum(operator.flops for operator in part.operators if isinstance(operator, Gemm))
+            2 * part.repeat * sum(operator.macs for operator in part.operators if not isinstance(operator, Gather))
             for part in self.passes
         )
