@@ -44,9 +44,23 @@ def command_cycles(measured: dict[str, Any]) -> str:
     return markdown_table(["", *(name.replace("_", " ").upper() for name in names)], rows)
 
 
+def study_config(_measured: dict[str, Any]) -> str:
+    """Return the reference of a study's configuration."""
+    from tensortee.study.config import Config, Source
+
+    rows = []
+    for model, prefix in ((Source, "workload."), (Config, "")):
+        for name, field in model.model_fields.items():
+            if name != "workload":
+                rows.append([f"`{prefix}{name}`", (field.description or "").replace("|", "or")])
+    lines = ["| key | meaning |", "| --- | --- |", *(f"| {key} | {meaning} |" for key, meaning in rows)]
+    return "\n".join(lines)
+
+
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "engine-performance": ("docs/results.md", engine_performance),
     "command-cycles": ("docs/results.md", command_cycles),
+    "study-config": ("docs/study/README.md", study_config),
 }
 
 
