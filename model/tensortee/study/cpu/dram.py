@@ -19,129 +19,113 @@ All times are in ns.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from tensortee.study.cpu.compiled import compiled, inlined
 from tensortee.study.hardware import LINE_BYTES, Ddr
 
 PIECE_BITS = 2
 """Consecutive lines in one channel: 2**2 lines are 256 bytes."""
 
-READ, WRITE, ACTIVATE = 0, 1, 2
-"""Places in `Dram.counts`: lines read, lines written, rows opened."""
-
 _LONG_AGO = -1e9
 _HASH = 0x9E3779B1
 
+_PARAMETERS = np.dtype(
+    [(name, np.int64) for name in ("channels", "bank_bits", "row_bits")]
+    + [(name, np.float64) for name in ("transfer", "cas", "rcd", "rp", "ras", "faw", "turnaround", "controller")]
+    + [(name, np.int64) for name in ("read", "written", "activated")]
+)
+_BANK = np.dtype([("row", np.int64), ("ready", np.float64), ("activated", np.float64)])
+_CHANNEL = np.dtype([("bus", np.float64), ("activate", np.float64), ("waiting", np.int64)])
+
 
 class Dram(NamedTuple):
-    """State and timing of the memory.
+    """State and timing of the memory, in few arrays because every call passes them.
 
     Attributes:
-        channels: channels.
-        banks: banks of a channel.
-        row_lines: lines of a row.
-        transfer: time of a line on the data bus, refresh included, ns.
-        cas: read command to data, ns.
-        rcd: activate to command, ns.
-        rp: precharge, ns.
-        ras: activate to precharge, ns.
-        faw: window of four activates, ns.
-        turnaround: bus turn after a batch of writes, ns.
-        controller: latency outside of the device, ns.
-        open_row: row that a bank holds, -1 for none, int64 [channels * banks].
-        bank_ready: earliest next command of a bank, ns, float64 [channels * banks].
-        activated: time of a bank's last activate, ns, float64 [channels * banks].
-        bus_ready: end of the bus time that a channel has given away, ns, float64 [channels].
-        activate_ready: end of the activate time that a channel has given away, ns, float64 [channels].
+        all: one record. Of all channels: `channels`, `bank_bits` and `row_bits` (logarithms of the banks of a channel
+            and the lines of a row); times in ns: `transfer` (a line on the bus, refresh included), `cas`, `rcd`, `rp`,
+            `ras`, `faw`, `turnaround`, `controller`; events so far: lines `read` and `written`, rows `activated`.
+        banks: [channels * banks] records: open `row` or -1, `ready` for the next command and `activated`, ns.
+        channels: [channels] records: ends of the `bus` and `activate` time given away, ns; `waiting` writes.
         queue: rows of the waiting writes, int64 [channels, write_queue_lines].
-        waiting: waiting writes, int64 [channels].
-        counts: events, see READ, WRITE and ACTIVATE, int64 [3].
     """
 
-    channels: int
-    banks: int
-    row_lines: int
-    transfer: float
-    cas: float
-    rcd: float
-    rp: float
-    ras: float
-    faw: float
-    turnaround: float
-    controller: float
-    open_row: npt.NDArray[np.int64]
-    bank_ready: npt.NDArray[np.float64]
-    activated: npt.NDArray[np.float64]
-    bus_ready: npt.NDArray[np.float64]
-    activate_ready: npt.NDArray[np.float64]
+    all: npt.NDArray[Any]
+    banks: npt.NDArray[Any]
+    channels: npt.NDArray[Any]
     queue: npt.NDArray[np.int64]
-    waiting: npt.NDArray[np.int64]
-    counts: npt.NDArray[np.int64]
 
 
 def create(ddr: Ddr) -> Dram:
-    """An idle memory with closed rows."""
-    banks = ddr.channels * ddr.banks
-    return Dram(
-        channels=ddr.channels,
-        banks=ddr.banks,
-        row_lines=ddr.row_bytes // LINE_BYTES,
-        transfer=LINE_BYTES / ddr.bytes_per_second_per_channel * 1e9 / (1 - ddr.refresh_share),
-        cas=ddr.t_cas_ns,
-        rcd=ddr.t_rcd_ns,
-        rp=ddr.t_rp_ns,
-        ras=ddr.t_ras_ns,
-        faw=ddr.t_faw_ns,
-        turnaround=ddr.t_turnaround_ns,
-        controller=ddr.controller_ns,
-        open_row=np.full(banks, -1, np.int64),
-        bank_ready=np.full(banks, _LONG_AGO),
-        activated=np.full(banks, _LONG_AGO),
-        bus_ready=np.full(ddr.channels, _LONG_AGO),
-        activate_ready=np.full(ddr.channels, _LONG_AGO),
-        queue=np.zeros((ddr.channels, ddr.write_queue_lines), np.int64),
-        waiting=np.zeros(ddr.channels, np.int64),
-        counts=np.zeros(3, np.int64),
+    """An idle memory with closed rows.
+
+    Raises:
+        ValueError: banks, or lines of a row, are not a power of two.
+    """
+    row_lines = ddr.row_bytes // LINE_BYTES
+    for number, name in ((ddr.banks, "banks"), (row_lines, "lines of a row")):
+        if number & (number - 1):
+            raise ValueError(f"{number} {name}: DRAM has a power of two of them")
+    parameters = np.zeros(1, _PARAMETERS)
+    parameters[0] = (
+        ddr.channels,
+        ddr.banks.bit_length() - 1,
+        row_lines.bit_length() - 1,
+        LINE_BYTES / ddr.bytes_per_second_per_channel * 1e9 / (1 - ddr.refresh_share),
+        ddr.t_cas_ns,
+        ddr.t_rcd_ns,
+        ddr.t_rp_ns,
+        ddr.t_ras_ns,
+        ddr.t_faw_ns,
+        ddr.t_turnaround_ns,
+        ddr.controller_ns,
+        *(0, 0, 0),
     )
+    banks = np.full(ddr.channels * ddr.banks, -1, _BANK)
+    banks["ready"] = banks["activated"] = _LONG_AGO
+    channels = np.zeros(ddr.channels, _CHANNEL)
+    channels["bus"] = channels["activate"] = _LONG_AGO
+    return Dram(parameters, banks, channels, np.zeros((ddr.channels, ddr.write_queue_lines), np.int64))
 
 
-@njit(cache=True, forceinline=True)
-def channel_of(dram: Dram, line: int) -> int:
-    """Channel that holds a line."""
-    piece = line >> PIECE_BITS
-    return (piece + ((piece // dram.channels) * _HASH >> 16 & 0xFF)) % dram.channels
+@inlined
+def locate(dram: Dram, line: int) -> tuple[int, int]:
+    """Channel of a line, and its row within the channel, counted over all banks."""
+    channels = np.uint32(dram.all[0].channels)
+    piece = np.uint32(line >> PIECE_BITS)
+    group = np.int64(piece // channels)
+    channel = np.int64(piece) - group * channels + ((((group * _HASH) >> 16) & 0xFF) * channels >> 8)
+    if channel >= channels:
+        channel -= channels
+    return channel, (group << PIECE_BITS) >> dram.all[0].row_bits
 
 
-@njit(cache=True, forceinline=True)
-def _row_of(dram: Dram, line: int) -> int:
-    """Row of a line within its channel, counted over all banks."""
-    return (((line >> PIECE_BITS) // dram.channels) << PIECE_BITS) // dram.row_lines
-
-
-@njit(cache=True, forceinline=True)
+@inlined
 def _transfer(dram: Dram, channel: int, row: int, time: float, now: float) -> float:
     """Move one line over the bus of a channel, not before `time`; returns when it has moved."""
-    bank = channel * dram.banks + (row ^ (row // dram.banks)) % dram.banks
-    command = max(time, dram.bank_ready[bank])
-    if dram.open_row[bank] != row:
-        if dram.open_row[bank] >= 0:
-            command = max(command, dram.activated[bank] + dram.ras) + dram.rp
-        dram.activate_ready[channel] = max(dram.activate_ready[channel], now) + 0.25 * dram.faw
-        command = max(command, dram.activate_ready[channel] - dram.faw)
-        dram.activated[bank] = command
-        dram.open_row[bank] = row
-        dram.counts[ACTIVATE] += 1
-        command += dram.rcd
-    dram.bank_ready[bank] = command + dram.transfer
-    dram.bus_ready[channel] = max(dram.bus_ready[channel], now) + dram.transfer
-    return max(command + dram.cas + dram.transfer, dram.bus_ready[channel])
+    t = dram.all[0]
+    c = dram.channels[channel]
+    bank = dram.banks[(channel << t.bank_bits) + ((row ^ (row >> t.bank_bits)) & ((1 << t.bank_bits) - 1))]
+    command = max(time, bank.ready)
+    if bank.row != row:
+        if bank.row >= 0:
+            command = max(command, bank.activated + t.ras) + t.rp
+        c.activate = max(c.activate, now) + 0.25 * t.faw
+        command = max(command, c.activate - t.faw)
+        bank.activated = command
+        bank.row = row
+        t.activated += 1
+        command += t.rcd
+    bank.ready = command + t.transfer
+    c.bus = max(c.bus, now) + t.transfer
+    return max(command + t.cas + t.transfer, c.bus)
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def read(dram: Dram, line: int, time: float, now: float) -> float:
     """Read a line.
 
@@ -154,27 +138,28 @@ def read(dram: Dram, line: int, time: float, now: float) -> float:
     Returns:
         When the line arrives, ns.
     """
-    dram.counts[READ] += 1
-    return _transfer(dram, channel_of(dram, line), _row_of(dram, line), time, now) + dram.controller
+    dram.all[0].read += 1
+    channel, row = locate(dram, line)
+    return _transfer(dram, channel, row, time, now) + dram.all[0].controller
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def write(dram: Dram, line: int, now: float) -> None:
     """Queue a line that is written; a full queue drains."""
-    dram.counts[WRITE] += 1
-    channel = channel_of(dram, line)
-    waiting = dram.waiting[channel]
-    dram.queue[channel, waiting] = _row_of(dram, line)
-    dram.waiting[channel] = waiting + 1
+    dram.all[0].written += 1
+    channel, row = locate(dram, line)
+    waiting = dram.channels[channel].waiting
+    dram.queue[channel, waiting] = row
+    dram.channels[channel].waiting = waiting + 1
     if waiting + 1 == dram.queue.shape[1]:
         drain(dram, channel, now)
 
 
-@njit(cache=True, forceinline=True)
+@compiled
 def drain(dram: Dram, channel: int, now: float) -> None:
     """Write the whole queue of a channel, row by row, then turn the bus for reads."""
     queue = dram.queue
-    waiting = dram.waiting[channel]
+    waiting = dram.channels[channel].waiting
     for first in range(waiting):
         row = queue[channel, first]
         if row < 0:
@@ -184,11 +169,31 @@ def drain(dram: Dram, channel: int, now: float) -> None:
                 _transfer(dram, channel, row, now, now)
                 queue[channel, other] = -1
     if waiting > 0:
-        dram.bus_ready[channel] += dram.turnaround
-    dram.waiting[channel] = 0
+        dram.channels[channel].bus += dram.all[0].turnaround
+    dram.channels[channel].waiting = 0
 
 
-@njit(cache=True, forceinline=True)
+@compiled
+def _replay(
+    dram: Dram,
+    lines: npt.NDArray[np.int64],
+    writes: npt.NDArray[np.bool_],
+    window: npt.NDArray[np.float64],
+    arrival: npt.NDArray[np.float64],
+) -> None:
+    place = 0
+    now = 0.0
+    for i in range(len(lines)):
+        if writes[i]:
+            write(dram, lines[i], now)
+            arrival[i] = now
+        else:
+            now = max(now, window[place])
+            arrival[i] = read(dram, lines[i], now, now)
+            window[place] = arrival[i]
+            place = (place + 1) % len(window)
+
+
 def replay(
     dram: Dram, lines: npt.NDArray[np.int64], writes: npt.NDArray[np.bool_], outstanding: int
 ) -> npt.NDArray[np.float64]:
@@ -204,16 +209,5 @@ def replay(
         When each read arrives and each write is issued, ns, float64 [n].
     """
     arrival = np.zeros(len(lines))
-    window = np.zeros(outstanding)
-    place = 0
-    now = 0.0
-    for i in range(len(lines)):
-        if writes[i]:
-            write(dram, lines[i], now)
-            arrival[i] = now
-        else:
-            now = max(now, window[place])
-            arrival[i] = read(dram, lines[i], now, now)
-            window[place] = arrival[i]
-            place = (place + 1) % outstanding
+    _replay(dram, lines, writes, np.zeros(outstanding), arrival)
     return arrival

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from tensortee.study.cpu.compiled import compiled
 
 HIT = -2
 """Result of `access`: the line is present."""
@@ -43,7 +44,7 @@ def dirty_lines(llc: Llc) -> int:
     return int(((llc.entries >= 0) & (llc.entries & 1 == 1)).sum())
 
 
-@njit(cache=True, forceinline=True)
+@compiled
 def access(llc: Llc, line: int, dirty: int) -> int:
     """Use a line and make it the newest of its set.
 
@@ -55,7 +56,7 @@ def access(llc: Llc, line: int, dirty: int) -> int:
     Returns:
         HIT, CLEAN, or the dirty line that was evicted for it.
     """
-    place = (line % llc.sets) * llc.ways
+    place = np.int64(np.uint32(line) % np.uint32(llc.sets)) * llc.ways
     entry = 2 * line + dirty
     for way in range(place, place + llc.ways):
         displaced = llc.entries[way]

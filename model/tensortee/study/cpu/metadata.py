@@ -5,19 +5,21 @@ A VN line holds the 56-bit version numbers of eight data lines, a MAC line their
 the VN lines ends in a root on the chip. A node that is fetched is verified against its parent, which is fetched too
 unless it is cached, up to the first cached node. A node that leaves the cache changed updates its parent.
 
-The cache has few misses under way for each channel: a miss keeps its place until the node is verified, and later misses
-of the channel wait. Nodes live behind the data lines in the same DRAM; a node is named by its line number there.
+The cache has few misses under way for each channel: a miss keeps its place until what it serves is verified, and later
+misses of the channel wait. This holds for what somebody waits for: VN and MAC of a read, and the VN that a write is
+encrypted with unless it is known on the chip. Updates in the background (MACs of writes, parents of nodes that leave,
+off-chip VNs that the chip knows already) cost transfers but no place. Nodes live behind the data lines in the same DRAM; a node is named by its line number there.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from tensortee.study.cpu import dram as memory
+from tensortee.study.cpu.compiled import compiled, inlined
 from tensortee.study.hardware import LINE_BYTES, Cpu
 
 LINES_PER_NODE_BITS = 3
@@ -28,43 +30,41 @@ VN, TREE, MAC = 0, 1, 2
 """Kinds of nodes: first index of `Metadata.counts`, which counts lines fetched [kind, 0] and written [kind, 1]."""
 
 _LEVELS_MAX = 64
+_HINTS = 256
+
+
+_PARAMETERS = np.dtype(
+    [(name, np.int64) for name in ("ways", "sets", "arity", "levels", "uses", "evicted")] + [("hash", np.float64)]
+)
 
 
 class Metadata(NamedTuple):
-    """State of the metadata cache, and where the nodes are.
+    """State of the metadata cache, and where the nodes are, in few arrays because every call passes them.
 
     Attributes:
-        ways: lines of a set.
-        sets: sets.
-        arity: children of a tree node.
-        levels: levels in memory: the VN lines and the tree up to the children of the root.
-        hash_ns: verification of a node against its parent, ns.
+        all: one record: `ways` of a set, `sets`, `arity` of the tree, `levels` in memory (the VN lines and the tree up
+            to the children of the root), `uses` of the cache so far, `evicted` nodes that wait, `hash` time of the
+            verification of a node or a line, ns.
         bases: first node of each level, then of the MAC lines, int64 [levels + 1].
         tags: node that a way holds, -1 if empty, int64 [sets * ways].
-        used: time of the last use, counted in uses, int64 [sets * ways].
-        changed: whether the node must be written back, uint8 [sets * ways].
-        ready: when the node is verified and usable, ns, float64 [sets * ways].
-        uses: uses so far, int64 [1].
+        used: last use of a way, counted in uses, int64 [sets * ways].
+        ready: when its node is verified and usable, ns, float64 [sets * ways].
+        changed: 1 if its node must be written back, uint8 [sets * ways].
+        hints: where a VN line and a MAC line were found last, by the low bits of their number, int64 [2, 256].
         places: when each place for a miss gets free, ns, float64 [channels, metadata_misses_per_channel].
-        chain: ways of a tree walk, int64 [64].
-        evicted: nodes that left the cache changed and must still update their parents, int64 [64].
+        stack: ways of a tree walk, and nodes that left the cache changed and must update their parents, int64 [2, 64].
         counts: lines fetched and written by kind, int64 [3, 2].
     """
 
-    ways: int
-    sets: int
-    arity: int
-    levels: int
-    hash_ns: float
+    all: npt.NDArray[Any]
     bases: npt.NDArray[np.int64]
     tags: npt.NDArray[np.int64]
     used: npt.NDArray[np.int64]
-    changed: npt.NDArray[np.uint8]
     ready: npt.NDArray[np.float64]
-    uses: npt.NDArray[np.int64]
+    changed: npt.NDArray[np.uint8]
+    hints: npt.NDArray[np.int64]
     places: npt.NDArray[np.float64]
-    chain: npt.NDArray[np.int64]
-    evicted: npt.NDArray[np.int64]
+    stack: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
 
 
@@ -84,125 +84,176 @@ def create(cpu: Cpu) -> Metadata:
     shifts = np.arange(len(levels) + 1) * (sets // (len(levels) + 1))
     bases = cpu.protected_bytes // LINE_BYTES + np.cumsum([0, *levels], dtype=np.int64) + shifts
     size = sets * cpu.metadata_cache_ways
+    parameters = np.zeros(1, _PARAMETERS)
+    hash_ns = cpu.mac_cycles / cpu.clock_hz * 1e9
+    parameters[0] = (cpu.metadata_cache_ways, sets, cpu.tree_arity, len(levels), 0, 0, hash_ns)
     return Metadata(
-        ways=cpu.metadata_cache_ways,
-        sets=sets,
-        arity=cpu.tree_arity,
-        levels=len(levels),
-        hash_ns=cpu.mac_cycles / cpu.clock_hz * 1e9,
+        all=parameters,
         bases=bases,
         tags=np.full(size, -1, np.int64),
         used=np.zeros(size, np.int64),
-        changed=np.zeros(size, np.uint8),
         ready=np.zeros(size),
-        uses=np.zeros(1, np.int64),
+        changed=np.zeros(size, np.uint8),
+        hints=np.zeros((2, _HINTS), np.int64),
         places=np.zeros((cpu.dram.channels, cpu.metadata_misses_per_channel)),
-        chain=np.zeros(_LEVELS_MAX, np.int64),
-        evicted=np.zeros(_LEVELS_MAX, np.int64),
+        stack=np.zeros((2, _LEVELS_MAX), np.int64),
         counts=np.zeros((3, 2), np.int64),
     )
 
 
-def changed_nodes(metadata: Metadata) -> int:
-    """Changed nodes that the cache holds."""
-    return int(metadata.changed.sum())
+@inlined
+def use_vn(metadata: Metadata, dram: memory.Dram, line: int, change: int, wait: int, channel: int, now: float) -> float:
+    """Use the VN of a data line.
 
-
-@njit(cache=True, forceinline=True)
-def use_vn(metadata: Metadata, dram: memory.Dram, line: int, change: int, channel: int, now: float) -> float:
-    """Use the VN of a data line; returns when it is there and verified, ns."""
-    return _use(metadata, dram, metadata.bases[0] + (line >> LINES_PER_NODE_BITS), 0, change, channel, now)
-
-
-@njit(cache=True, forceinline=True)
-def use_mac(metadata: Metadata, dram: memory.Dram, line: int, change: int, channel: int, now: float) -> float:
-    """Use the MAC of a data line; returns when it is there, ns."""
-    level = metadata.levels
-    return _use(metadata, dram, metadata.bases[level] + (line >> LINES_PER_NODE_BITS), level, change, channel, now)
-
-
-@njit(cache=True, forceinline=True)
-def _use(
-    metadata: Metadata, dram: memory.Dram, node: int, level: int, change: int, channel: int, now: float
-) -> float:
-    """Use a node, and let the nodes that it displaced update their parents."""
-    first = (node % metadata.sets) * metadata.ways
-    for way in range(first, first + metadata.ways):
-        if metadata.tags[way] == node:
-            metadata.uses[0] += 1
-            metadata.used[way] = metadata.uses[0]
-            metadata.changed[way] |= change
-            return max(now, metadata.ready[way])
-    ready, evicted = _walk(metadata, dram, node, level, change, channel, now, 0)
-    while evicted > 0:
-        evicted -= 1
-        child = metadata.evicted[evicted]
-        level = 0
-        while child >= metadata.bases[level + 1]:
-            level += 1
-        if level + 1 < metadata.levels:
-            parent = metadata.bases[level + 1] + (child - metadata.bases[level]) // metadata.arity
-            _, evicted = _walk(metadata, dram, parent, level + 1, 1, channel, now, evicted)
-    return ready
-
-
-@njit(cache=True, forceinline=True)
-def _walk(
-    metadata: Metadata, dram: memory.Dram, node: int, level: int, change: int, channel: int, now: float, evicted: int
-) -> tuple[float, int]:
-    """Find a node or fetch it and its parents up to the first that is cached, verify them downwards.
+    Args:
+        metadata: cache, changed.
+        dram: memory, changed.
+        line: data line.
+        change: 1 if the VN is counted up, else 0.
+        wait: 1 if something waits for the VN, so that a miss takes a place of the channel; 0 for an update in the
+            background.
+        channel: channel of the data line.
+        now: time of the simulation, ns.
 
     Returns:
-        When the node is usable, ns, and the number of evicted nodes that wait for the update of their parents.
+        When the VN is there and verified, ns.
     """
-    place = metadata.places[channel].argmin()
-    time = max(now, metadata.places[channel, place])
+    return _use(metadata, dram, 0, 0, line >> LINES_PER_NODE_BITS, change, wait, channel, now)
+
+
+@inlined
+def use_mac(
+    metadata: Metadata, dram: memory.Dram, line: int, change: int, wait: int, channel: int, now: float
+) -> float:
+    """Use the MAC of a data line, as `use_vn`; returns when it is there, ns."""
+    return _use(metadata, dram, 1, metadata.all[0].levels, line >> LINES_PER_NODE_BITS, change, wait, channel, now)
+
+
+@inlined
+def _use(
+    metadata: Metadata,
+    dram: memory.Dram,
+    kind: int,
+    level: int,
+    index: int,
+    change: int,
+    wait: int,
+    channel: int,
+    now: float,
+) -> float:
+    """Use node `index` of the VN or MAC lines, which most often is where it was last time."""
+    node = metadata.bases[level] + index
+    way = metadata.hints[kind, index & (_HINTS - 1)]
+    if metadata.tags[way] != node:
+        way = _bring(metadata, dram, node, level, wait, channel, now)
+        metadata.hints[kind, index & (_HINTS - 1)] = way
+    metadata.all[0].uses += 1
+    metadata.used[way] = metadata.all[0].uses
+    metadata.changed[way] |= change
+    return max(now, metadata.ready[way])
+
+
+@compiled
+def _bring(metadata: Metadata, dram: memory.Dram, node: int, level: int, wait: int, channel: int, now: float) -> int:
+    """Find a node or fetch it, and let the nodes that are displaced update their parents; returns its way."""
+    a = metadata.all[0]
+    wanted = -1
+    while True:
+        way = _walk(metadata, dram, node, level, wait, channel, now)
+        if wanted < 0:
+            wanted = way
+        else:
+            metadata.changed[way] = 1
+        while True:
+            if a.evicted == 0:
+                return wanted
+            a.evicted -= 1
+            node = metadata.stack[1, a.evicted]
+            level = 0
+            while node >= metadata.bases[level + 1]:
+                level += 1
+            if level + 1 < a.levels:
+                break
+        node = metadata.bases[level + 1] + (node - metadata.bases[level]) // a.arity
+        level += 1
+        wait = 0
+
+
+@inlined
+def _walk(metadata: Metadata, dram: memory.Dram, node: int, level: int, wait: int, channel: int, now: float) -> int:
+    """Find a node, or fetch it and its parents up to the first that is cached and verify them downwards.
+
+    A miss that something waits for takes a place of the channel until the whole walk is verified.
+
+    Returns:
+        Way of the node.
+    """
+    a = metadata.all[0]
+    place = 0
+    time = now
     depth = 0
     verified = now
     while True:
-        first = (node % metadata.sets) * metadata.ways
-        found = -1
-        oldest = first
-        for way in range(first, first + metadata.ways):
-            if metadata.tags[way] == node:
-                found = way
-            if metadata.used[way] < metadata.used[oldest]:
-                oldest = way
-        metadata.uses[0] += 1
-        if found >= 0:
-            metadata.used[found] = metadata.uses[0]
-            metadata.changed[found] |= change
-            verified = max(verified, metadata.ready[found])
+        way = _find(metadata, node)
+        if metadata.tags[way] == node:
+            verified = max(verified, metadata.ready[way])
             break
-        kind = MAC if level == metadata.levels else TREE if level > 0 else VN
-        if metadata.changed[oldest]:
-            memory.write(dram, metadata.tags[oldest], now)
-            if metadata.tags[oldest] < metadata.bases[metadata.levels]:
-                metadata.evicted[evicted] = metadata.tags[oldest]
-                evicted += 1
-                metadata.counts[VN if metadata.tags[oldest] < metadata.bases[1] else TREE, 1] += 1
-            else:
-                metadata.counts[MAC, 1] += 1
-        metadata.tags[oldest] = node
-        metadata.used[oldest] = metadata.uses[0]
-        metadata.changed[oldest] = change
-        metadata.counts[kind, 0] += 1
+        if depth == 0 and wait:
+            for other in range(1, metadata.places.shape[1]):
+                if metadata.places[channel, other] < metadata.places[channel, place]:
+                    place = other
+            time = max(now, metadata.places[channel, place])
+        if metadata.changed[way]:
+            _put_back(metadata, dram, metadata.tags[way], now)
+        metadata.tags[way] = node
+        metadata.counts[MAC if level == a.levels else TREE if level > 0 else VN, 0] += 1
         time = memory.read(dram, node, time, now)
-        metadata.ready[oldest] = time
-        metadata.chain[depth] = oldest
+        a.uses += 1
+        metadata.used[way] = a.uses
+        metadata.changed[way] = 0
+        metadata.ready[way] = time
+        metadata.stack[0, depth] = way
         depth += 1
-        change = 0
-        if level + 1 >= metadata.levels:
+        if level + 1 >= a.levels:
             break
-        node = metadata.bases[level + 1] + (node - metadata.bases[level]) // metadata.arity
+        node = metadata.bases[level + 1] + (node - metadata.bases[level]) // a.arity
         level += 1
-    if depth == 0:
-        return verified, evicted
     for i in range(depth - 1, -1, -1):
-        way = metadata.chain[i]
+        way = metadata.stack[0, i]
         verified = max(verified, metadata.ready[way])
-        if level < metadata.levels:
-            verified += metadata.hash_ns
+        if level < a.levels:
+            verified += a.hash
         metadata.ready[way] = verified
-    metadata.places[channel, place] = verified
-    return verified, evicted
+    if depth > 0 and wait:
+        # The check of a line against its MAC takes as long as that of a node against its parent.
+        metadata.places[channel, place] = verified if level < a.levels else verified + a.hash
+    return way
+
+
+@inlined
+def _find(metadata: Metadata, node: int) -> int:
+    """Way that holds a node, else the way of its set that was used longest ago."""
+    ways = metadata.all[0].ways
+    first = np.int64(np.uint32(node) % np.uint32(metadata.all[0].sets)) * ways
+    for way in range(first, first + ways):
+        if metadata.tags[way] == node:
+            return way
+    oldest = first
+    used = metadata.used[first]
+    for way in range(first + 1, first + ways):
+        if metadata.used[way] < used:
+            used = metadata.used[way]
+            oldest = way
+    return oldest
+
+
+@inlined
+def _put_back(metadata: Metadata, dram: memory.Dram, node: int, now: float) -> None:
+    """Write a changed node to memory; its parent will count the change."""
+    memory.write(dram, node, now)
+    if node >= metadata.bases[metadata.all[0].levels]:
+        metadata.counts[MAC, 1] += 1
+        return
+    metadata.counts[VN if node < metadata.bases[1] else TREE, 1] += 1
+    metadata.stack[1, metadata.all[0].evicted] = node
+    metadata.all[0].evicted += 1

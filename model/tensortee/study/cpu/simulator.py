@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from tensortee.study.conservation import at_most, conserve, not_negative
 from tensortee.study.cpu import dram as memory
 from tensortee.study.cpu import kernels, llc, metadata, tenanalyzer
+from tensortee.study.cpu.compiled import compiled
 from tensortee.study.hardware import LINE_BYTES, Cpu
 
 Scheme = Literal["none", "sgx", "softvn", "tenanalyzer"]
@@ -31,32 +31,57 @@ TRACED_ACCESSES = 2_000_000
 state for most of the time."""
 
 
-@njit(cache=True)
+class Cores(NamedTuple):
+    """State of the threads of a trace.
+
+    Attributes:
+        position: next access of each thread, int64 [threads].
+        issue: when it goes, infinite at the end of the thread, ns, float64 [threads].
+        retired: when the last access and its arithmetic were done, ns, float64 [threads].
+        window: the same for the accesses under way, a ring, ns, float64 [threads, outstanding_lines].
+        oldest: place of the oldest of them, int64 [threads].
+        counts: see READS and others, int64 [6].
+    """
+
+    position: npt.NDArray[np.int64]
+    issue: npt.NDArray[np.float64]
+    retired: npt.NDArray[np.float64]
+    window: npt.NDArray[np.float64]
+    oldest: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+
+
+def _cores(trace: kernels.Trace, window: int, begin: float) -> Cores:
+    """Threads that all begin at one time."""
+    threads = trace.threads
+    return Cores(
+        position=trace.bounds[:-1].copy(),
+        issue=np.where(np.diff(trace.bounds) > 0, begin, np.inf),
+        retired=np.full(threads, begin),
+        window=np.full((threads, window), begin),
+        oldest=np.zeros(threads, np.int64),
+        counts=np.zeros(WRONG + 1, np.int64),
+    )
+
+
+@compiled
 def _simulate(
     accesses: npt.NDArray[np.int64],
     bounds: npt.NDArray[np.int64],
     work: float,
-    window: int,
     scheme: int,
     aes: float,
     mac: float,
-    begin: float,
+    cores: Cores,
     dram: memory.Dram,
     cache: llc.Llc,
     meta: metadata.Metadata,
     versions: npt.NDArray[np.int64],
     unit: tenanalyzer.TenAnalyzer,
-    counts: npt.NDArray[np.int64],
-) -> float:
-    threads = len(bounds) - 1
-    position = bounds[:-1].copy()
-    issue = np.full(threads, begin)
-    retired = np.full(threads, begin)
-    ring = np.full((threads, window), begin)
-    slot = np.zeros(threads, np.int64)
-    for t in range(threads):
-        if position[t] == bounds[t + 1]:
-            issue[t] = np.inf
+) -> None:
+    """Run all accesses, always that of the thread with the smallest clock next."""
+    position, issue, retired, window, oldest, counts = cores
+    threads = len(position)
     while True:
         thread = 0
         now = issue[0]
@@ -93,18 +118,17 @@ def _simulate(
                     _protect(dram, meta, scheme, unit, victim, versions[victim], now)
         done = max(retired[thread], arrival) + work
         retired[thread] = done
-        place = slot[thread]
-        ring[thread, place] = done
+        place = oldest[thread]
+        window[thread, place] = done
         place += 1
-        if place == window:
+        if place == window.shape[1]:
             place = 0
-        slot[thread] = place
+        oldest[thread] = place
         position[thread] += 1
-        issue[thread] = max(now, ring[thread, place]) if position[thread] < bounds[thread + 1] else np.inf
-    return retired.max()
+        issue[thread] = max(now, window[thread, place]) if position[thread] < bounds[thread + 1] else np.inf
 
 
-@njit(cache=True, forceinline=True)
+@compiled
 def _check(
     dram: memory.Dram,
     meta: metadata.Metadata,
@@ -120,18 +144,18 @@ def _check(
     pad = now + aes
     checked = arrival
     if code != tenanalyzer.HIT_IN:
-        channel = memory.channel_of(dram, line)
+        channel = memory.locate(dram, line)[0]
         if scheme != SOFTVN:
-            vn = metadata.use_vn(meta, dram, line, 0, channel, now)
+            vn = metadata.use_vn(meta, dram, line, 0, 1, channel, now)
             if code == tenanalyzer.MISS:
                 pad = vn + aes
-        tag = metadata.use_mac(meta, dram, line, 0, channel, now)
+        tag = metadata.use_mac(meta, dram, line, 0, 1, channel, now)
         if code == tenanalyzer.MISS:
             checked = max(arrival, tag) + mac
     return max(checked, pad)
 
 
-@njit(cache=True, forceinline=True)
+@compiled
 def _protect(
     dram: memory.Dram,
     meta: metadata.Metadata,
@@ -142,12 +166,12 @@ def _protect(
     now: float,
 ) -> None:
     """Metadata of a data line that is written back."""
-    channel = memory.channel_of(dram, line)
+    channel = memory.locate(dram, line)[0]
     covered = scheme == TENANALYZER and tenanalyzer.write(unit, line, vn)
     if scheme != SOFTVN:
-        metadata.use_vn(meta, dram, line, 1, channel, now)
+        metadata.use_vn(meta, dram, line, 1, not covered, channel, now)
     if not covered:
-        metadata.use_mac(meta, dram, line, 1, channel, now)
+        metadata.use_mac(meta, dram, line, 1, 0, channel, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,34 +251,33 @@ class Machine:
             ConservationError: the result breaks a conservation law, or a version number was wrong.
         """
         ns_per_cycle = 1e9 / self.cpu.clock_hz
-        counts = np.zeros(WRONG + 1, np.int64)
-        dram_before = self.dram.counts.copy()
+        cores = _cores(trace, self.cpu.outstanding_lines, self.ns)
+        counts = cores.counts
+        read, written = self.dram.all["read"][0], self.dram.all["written"][0]
         metadata_before = self.metadata.counts.copy()
         invalidations = tenanalyzer.counters(self.unit).invalidations
-        begin = self.ns
-        self.ns = _simulate(
+        _simulate(
             trace.accesses,
             trace.bounds,
             trace.cycles_per_access * ns_per_cycle,
-            self.cpu.outstanding_lines,
             SCHEMES[self.scheme],
             self.cpu.aes_cycles * ns_per_cycle,
             self.cpu.mac_cycles * ns_per_cycle,
-            begin,
+            cores,
             self.dram,
             self.cache,
             self.metadata,
             self.versions,
             self.unit,
-            counts,
         )
+        ns = float(cores.retired.max()) - self.ns
+        self.ns += ns
         self.runs += 1
-        ns = self.ns - begin
         of_kind = self.metadata.counts - metadata_before
-        moved = self.dram.counts - dram_before
-        busy = float((moved[memory.READ] + moved[memory.WRITE]) * self.dram.transfer / self.dram.channels / ns)
-        conserve("lines read", moved[memory.READ], counts[READS] + of_kind[:, 0].sum())
-        conserve("lines written", moved[memory.WRITE], counts[WRITES] + of_kind[:, 1].sum())
+        read, written = self.dram.all["read"][0] - read, self.dram.all["written"][0] - written
+        busy = float((read + written) * self.dram.all["transfer"][0] / len(self.dram.channels) / ns)
+        conserve("lines read", read, counts[READS] + of_kind[:, 0].sum())
+        conserve("lines written", written, counts[WRITES] + of_kind[:, 1].sum())
         conserve("wrong version numbers", counts[WRONG] + tenanalyzer.counters(self.unit).violations, 0)
         arithmetic = np.diff(trace.bounds).max() * trace.cycles_per_access * ns_per_cycle
         not_negative("stall of the cores, ns", ns - arithmetic * (1 - 1e-9))
