@@ -23,6 +23,9 @@ HALF_BYTES = 2
 SINGLE_BYTES = 4
 """Bytes of an fp32 gradient, master weight or moment."""
 
+GRADIENT_CAST = "gradient.cast"
+"""Name of the streams that convert gradients for the CPU; without offload there are none."""
+
 Attention = Literal["unfused", "fused"]
 """Unfused: scores are written to DRAM. Fused: they stay on the chip and are computed again for the gradient."""
 
@@ -133,12 +136,12 @@ def backward_layer(config: TransformerConfig, shape: Shape, *, experts: bool) ->
 def gradient_cast(config: TransformerConfig, *, experts: bool) -> Stream:
     """Conversion of a layer's fp16 gradients to the fp32 that ZeRO-Offload sends."""
     tensors = layer_parameters(config, experts=experts)
-    return cast_to_single("gradient.cast", sum(tensor.elements for tensor in tensors), len(tensors))
+    return cast_to_single(sum(tensor.elements for tensor in tensors), len(tensors))
 
 
-def cast_to_single(name: str, elements: int, tensors: int) -> Stream:
-    """Conversion of fp16 tensors to fp32."""
-    return Stream(name, HALF_BYTES * elements, SINGLE_BYTES * elements, tensors, tensors)
+def cast_to_single(elements: int, tensors: int) -> Stream:
+    """Conversion of fp16 gradients to fp32."""
+    return Stream(GRADIENT_CAST, HALF_BYTES * elements, SINGLE_BYTES * elements, tensors, tensors)
 
 
 def linear(name: str, tokens: int, inputs: int, outputs: int) -> Gemm:

@@ -208,7 +208,7 @@ def _embedding_gradients(config: TransformerConfig, shape: Shape, *, offload: bo
     yield Stream("embedding.tokens.gradient.write", 0, state, 0, 1)
     if offload:
         others = [tensor for tensor in parameters(config) if not tensor.name.startswith("layers.")]
-        yield cast_to_single("gradient.cast", sum(tensor.elements for tensor in others), len(others))
+        yield cast_to_single(sum(tensor.elements for tensor in others), len(others))
 
 
 def _head(config: TransformerConfig, tokens: int) -> Iterator[Operator]:
