@@ -272,19 +272,25 @@ def missing_dimension(table: NDArray[np.int64], small: int, large: int) -> int:
 
 
 @compiled
-def same_tile(table: NDArray[np.int64], first: int, second: int) -> bool:
-    """Whether two entries have equal dimensions and were read one after the other, as the rows of a tile are.
+def same_tile(table: NDArray[np.int64], low: int, high: int) -> bool:
+    """Whether two entries are tiles of one tensor: equal in all dimensions, at a distance that a tensor can have.
 
-    Streams of several threads that advance side by side also have equal dimensions at times, but they go on growing:
-    without the second condition they would become one tile that cannot grow.
+    The pitches of a tensor are multiples of those inside it: this is how an inferred dimension binds later merges.
+
+    The tiles must have been read one after the other, as the rows of a tile are. The streams of several threads that
+    advance side by side also have equal dimensions at times, but they go on growing: joined, they no longer could.
     """
-    used = rank(table, first)
-    if used == DIMENSIONS or rank(table, second) != used:
+    used = rank(table, low)
+    if used == DIMENSIONS or rank(table, high) != used:
         return False
+    distance = table[START, high] - table[START, low]
     for k in range(used):
-        if table[SIZE + k, first] != table[SIZE + k, second] or table[PITCH + k, first] != table[PITCH + k, second]:
+        pitch = table[PITCH + k, low]
+        if table[SIZE + k, low] != table[SIZE + k, high] or pitch != table[PITCH + k, high]:
             return False
-    return table[LAST_READ, first] < table[FIRST_READ, second] or table[LAST_READ, second] < table[FIRST_READ, first]
+        if distance % pitch and pitch % distance:
+            return False
+    return table[LAST_READ, low] < table[FIRST_READ, high] or table[LAST_READ, high] < table[FIRST_READ, low]
 
 
 @compiled

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tensortee.study.conservation import ConservationError
 from tensortee.study.cpu.compiled import compiled, inlined
 from tensortee.study.cpu.meta_table import (
     ADDRESSES,
@@ -170,9 +171,9 @@ def write(state: TenAnalyzer, line: int, new_vn: int) -> bool:
     at = line - registers[FIRST_LINE]
     if at < 0 or at >= registers[TRACED_LINES] or not registers[ENABLED]:
         return False
+    forget(state, line)
     entry = entry_at(state.owner, at)
     if entry == NONE:
-        forget(state, line)
         return False
     table = state.table
     vn = table[VN, entry]
@@ -336,6 +337,85 @@ class Counters:
 def counters(state: TenAnalyzer) -> Counters:
     """Events so far."""
     return Counters(*(int(count) for count in state.counters))
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What a unit did on a trace.
+
+    Attributes:
+        reads: read look-ups.
+        hits_in: of these, served from the table.
+        hits_boundary: of these, served speculatively at the end of an entry.
+        writes: write-backs.
+        covered_writes: of these, to a line of an entry that stayed valid.
+    """
+
+    reads: int
+    hits_in: int
+    hits_boundary: int
+    writes: int
+    covered_writes: int
+
+    @property
+    def hit_in(self) -> float:
+        """Share of the reads that hit inside an entry."""
+        return self.hits_in / max(1, self.reads)
+
+    @property
+    def hit_all(self) -> float:
+        """Share of the reads that hit."""
+        return (self.hits_in + self.hits_boundary) / max(1, self.reads)
+
+
+def analyze(
+    state: TenAnalyzer, lines: NDArray[np.int64], writes: NDArray[np.bool_], versions: NDArray[np.int64]
+) -> Analysis:
+    """Run a unit alone on a trace.
+
+    Args:
+        state: the unit.
+        lines: line numbers in the order of their accesses, int64 [n]; those of one unit start at its `first_line`.
+        writes: whether the access is a write-back rather than a read, bool [n].
+        versions: VN off chip of each traced line, int64 [traced lines]; write-backs increment it.
+
+    Raises:
+        ConservationError: a VN that was served or expected is not the VN off chip.
+        ValueError: the arrays do not fit, or a line is not traced.
+    """
+    first, traced = int(state.registers[FIRST_LINE]), int(state.registers[TRACED_LINES])
+    if len(lines) != len(writes) or len(versions) != traced:
+        raise ValueError(f"{len(lines)} lines, {len(writes)} writes and {len(versions)} VNs for {traced} traced lines")
+    if len(lines) and not (first <= lines.min() and lines.max() < first + traced):
+        raise ValueError(f"the trace leaves lines {first} to {first + traced - 1}")
+    counts = np.zeros(4, np.int64)
+    run(state, lines, writes, versions, counts)
+    violations = counters(state).violations
+    if violations:
+        raise ConservationError(f"TenAnalyzer: {violations} version numbers are not those off chip")
+    misses, boundary, inside, covered = (int(count) for count in counts)
+    reads = misses + boundary + inside
+    return Analysis(reads, inside, boundary, len(lines) - reads, covered)
+
+
+@compiled
+def run(
+    state: TenAnalyzer,
+    lines: NDArray[np.int64],
+    writes: NDArray[np.bool_],
+    versions: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> None:
+    """The loop of `analyze`: `counts` are misses, boundary hits, hits inside and covered writes."""
+    first = state.registers[FIRST_LINE]
+    for i in range(len(lines)):
+        line = lines[i]
+        if writes[i]:
+            versions[line - first] += 1
+            counts[3] += write(state, line, versions[line - first])
+        else:
+            code, _ = read(state, line, versions[line - first])
+            counts[code] += 1
 
 
 def live_entries(state: TenAnalyzer) -> int:
