@@ -15,6 +15,7 @@ from tensortee.study.npu.accesses import Access
 from tensortee.study.npu.protection import BlockMac, Cost, protection, schemes
 from tensortee.study.npu.simulator import run_workload
 from tensortee.study.npu.systolic import plan_gemm
+from tensortee.study.workload import catalog, transformer
 from tensortee.study.workload.operators import Gather, Gemm, Stream
 
 from tests.study.npu_workloads import ConstantCost, step
@@ -92,17 +93,31 @@ def test_stalls_of_writes_can_be_left_out() -> None:
     assert BlockMac(512, write_stall=False).cost(read, NPU, 1) == BlockMac(512).cost(read, NPU, 1)
 
 
-def test_overhead_against_the_block_size_has_its_minimum_at_256_to_512_bytes() -> None:
-    base = run_workload(step(), NPU, "none").seconds
-    runs = {block: run_workload(step(), NPU, "mac", mac_block_bytes=block) for block in BLOCKS}
+@pytest.mark.parametrize("model", ["GPT", "GPT2-M", "OPT-1.3B", "LLAMA2-7B"])
+def test_overhead_against_the_block_size_has_its_minimum_at_256_to_512_bytes(model: str) -> None:
+    entry = catalog.entry(model)
+    passes = transformer.training_workload(entry.config, entry.batch, entry.sequence_length).passes
+    base = run_workload(passes, NPU, "none").seconds
+    runs = {block: run_workload(passes, NPU, "mac", mac_block_bytes=block) for block in BLOCKS}
     overhead = {block: run.seconds / base - 1 for block, run in runs.items()}
     assert min(overhead, key=lambda block: overhead[block]) in (256, 512)
-    assert overhead[4096] >= 0.10
-    assert overhead[64] == pytest.approx(0.12, abs=0.02)
+    # Printed by the TensorTEE paper: 12 % at 64 bytes, 13 % at 4 KiB; by MGX: 4 % at 512 bytes.
+    assert overhead[64] == pytest.approx(0.12, abs=0.01)
+    assert overhead[4096] == pytest.approx(0.13, abs=0.01)
+    assert overhead[512] == pytest.approx(0.04, abs=0.01)
     ordered = [overhead[block] for block in BLOCKS]
     best = ordered.index(min(ordered))
     assert ordered[: best + 1] == sorted(ordered[: best + 1], reverse=True)
     assert ordered[best:] == sorted(ordered[best:])
+
+
+def test_blocks_that_tiles_cut_cost_more() -> None:
+    gemm = [Gemm("both", 8192, 8192, 8192)]
+    layouts = [Npu(), Npu(matrix_layout="rows")]
+    blocks, by_rows = (run_workload(gemm, npu, "mac", mac_block_bytes=4096) for npu in layouts)
+    assert blocks.overfetch_bytes == 0
+    assert by_rows.overfetch_bytes > 0.1 * by_rows.data_bytes
+    assert by_rows.data_bytes == blocks.data_bytes
 
 
 def test_order_of_the_schemes() -> None:

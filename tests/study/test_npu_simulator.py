@@ -31,6 +31,12 @@ def test_a_stream_takes_its_bytes() -> None:
     assert run.compute_seconds == run.stall_seconds == run.metadata_bytes == run.overfetch_bytes == run.windows == 0
 
 
+def test_products_inside_a_fused_stream_keep_the_array_busy() -> None:
+    fused = Stream("attention", 1 << 20, 1 << 20, macs=512 * 512 * 10**6)
+    run = run_workload([fused], NPU, "none")
+    assert run.seconds == run.compute_seconds == pytest.approx(1e6 / NPU.clock_hz)
+
+
 def test_bytes_are_whole_lines() -> None:
     assert run_workload([Stream("bias", 100, 1, 2, 1)], NPU, "none").read_bytes == 2 * 64
     gather = run_workload([Gather("rows", rows=10, row_bytes=128, table_bytes=1 << 20)], NPU, "none")

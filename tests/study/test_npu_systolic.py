@@ -180,19 +180,23 @@ def test_panels_of_operands_that_are_read_again() -> None:
     assert c.passes == c.panels == 1
 
 
-def test_operands_that_are_cut_in_one_direction_are_contiguous() -> None:
-    rows, columns = Gemm("rows", 11264, 1024, 1024), Gemm("columns", 1024, 11264, 1024)
-    for gemm in (rows, columns):
-        plan = plan_gemm(gemm, Npu())
-        assert (plan.tiling.tile_m < gemm.m) != (plan.tiling.tile_n < gemm.n)
+def test_only_operands_that_are_cut_in_both_directions_are_in_pieces_and_only_if_stored_by_rows() -> None:
+    blocks, by_rows = Npu(), Npu(matrix_layout="rows")
+    for gemm in (
+        Gemm("rows", 11264, 1024, 1024),
+        Gemm("columns", 1024, 11264, 1024),
+        Gemm("weight gradient", 1024, 4096, 11264),
+    ):
+        plan = plan_gemm(gemm, by_rows)
+        cut = (plan.tiling.tile_m < gemm.m, plan.tiling.tile_n < gemm.n, plan.tiling.tile_k < gemm.k)
+        assert sum(cut) == 1
         assert all(access.piece_bytes == access.row_bytes for access in plan.accesses)
-    deep = plan_gemm(Gemm("weight gradient", 1024, 4096, 11264), Npu())
-    assert deep.tiling.tile_k < 11264
-    assert all(access.piece_bytes == access.row_bytes for access in deep.accesses)
-    both = plan_gemm(Gemm("both", 8192, 8192, 8192), Npu())
-    tiling = both.tiling
-    assert [access.piece_bytes for access in both.accesses] == [2 * tiling.tile_k, 2 * tiling.tile_n, 2 * tiling.tile_n]
+    gemm = Gemm("both", 8192, 8192, 8192)
+    plan = plan_gemm(gemm, by_rows)
+    tiling = plan.tiling
     assert max(tiling.tile_m, tiling.tile_n, tiling.tile_k) < 8192
+    assert [access.piece_bytes for access in plan.accesses] == [2 * tiling.tile_k, 2 * tiling.tile_n, 2 * tiling.tile_n]
+    assert all(access.piece_bytes == access.row_bytes for access in plan_gemm(gemm, blocks).accesses)
 
 
 def test_a_scratchpad_that_is_too_small_is_named() -> None:

@@ -136,6 +136,13 @@ class Npu(Parameters):
         "Channels, each with an encryption engine of its rate.",
         ge=1,
     )
+    matrix_layout: Literal["blocks", "rows"] = parameter(
+        "blocks",
+        "1",
+        M,
+        "compilers for such NPUs store matrices in blocks that tiles are made of",
+        "Order of a matrix that tiles cut in both directions; by rows, MAC blocks are cut too.",
+    )
     descriptor_bytes: int = parameter(
         512 << 10,
         "bytes",

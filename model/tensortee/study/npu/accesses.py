@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accesses of an operator to DRAM: which bytes of a tensor move, in which pieces, how often.
 
-Protection schemes see nothing else of an operator. Tensors are row-major. A tile that is narrower than its tensor takes
-a piece of each row; pieces that do not end where a line or a MAC block ends cost the whole line or block.
+Protection schemes see nothing else of an operator. Rows of a tensor follow each other, and a tile may take a piece of
+each; pieces that do not end where a line or a MAC block ends cost the whole line or block.
 """
 
 from __future__ import annotations

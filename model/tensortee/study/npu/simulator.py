@@ -2,8 +2,8 @@
 """Time and DRAM traffic of a workload on the NPU under a protection scheme.
 
 Operators run one after the other. Within an operator, DRAM and the array overlap by double buffering, but for the first
-tiles that are loaded and the last that is written. Streams and look-ups have no arithmetic that could take longer than
-their DRAM traffic. All results are modelled.
+tiles that are loaded and the last that is written. Products inside a fused stream keep all elements of the array busy;
+other arithmetic of streams and look-ups hides behind their DRAM traffic. All results are modelled.
 """
 
 from __future__ import annotations
@@ -177,7 +177,9 @@ def lower(operator: Operator, npu: Npu) -> _Lowered:
             )
         case Stream():
             reads = _whole_tensors(False, operator.read_bytes, operator.read_tensors)
-            return _Lowered(reads + _whole_tensors(True, operator.write_bytes, operator.written_tensors))
+            writes = _whole_tensors(True, operator.write_bytes, operator.written_tensors)
+            elements = npu.array_rows * npu.array_columns
+            return _Lowered(reads + writes, compute_seconds=operator.macs / elements / npu.clock_hz)
         case Gather():
             row = operator.row_bytes
             return _Lowered((Access(write=False, rows=operator.rows, row_bytes=row, piece_bytes=row, scattered=True),))

@@ -171,37 +171,40 @@ def plan_gemm(gemm: Gemm, npu: Npu) -> GemmPlan:
 
     Products that share a weight are one product with more rows. Independent products follow each other, each tiled
     alike; their matrices are contiguous. An operand that tiles cut in one direction only is stored in that direction,
-    so its tiles are contiguous too; one that they cut in both is stored by rows.
+    so its tiles are contiguous; one that they cut in both is stored in the NPU's `matrix_layout`.
 
     Raises:
         TilingError: see `choose_tiling`.
     """
     m, count = (gemm.m * gemm.count, 1) if gemm.weight_operand else (gemm.m, gemm.count)
-    tiling = choose_tiling(m, gemm.n, gemm.k, count, gemm.input_bytes, gemm.output_bytes, npu)
+    n, k = gemm.n, gemm.k
+    tiling = choose_tiling(m, n, k, count, gemm.input_bytes, gemm.output_bytes, npu)
+    cut_m, cut_n, cut_k = tiling.tile_m < m, tiling.tile_n < n, tiling.tile_k < k
+    by_rows = npu.matrix_layout == "rows"
     # An operand that is read again inside the outer loop is read again panel by panel.
     a_panels = count * (math.ceil(m / tiling.tile_m) if tiling.m_outer else 1) if tiling.a_passes > 1 else 1
-    b_panels = count * (1 if tiling.m_outer else math.ceil(gemm.n / tiling.tile_n)) if tiling.b_passes > 1 else 1
+    b_panels = count * (1 if tiling.m_outer else math.ceil(n / tiling.tile_n)) if tiling.b_passes > 1 else 1
     a = Access(
         write=False,
         rows=m * count,
-        row_bytes=gemm.k * gemm.input_bytes,
-        piece_bytes=(tiling.tile_k if tiling.tile_m < m else gemm.k) * gemm.input_bytes,
+        row_bytes=k * gemm.input_bytes,
+        piece_bytes=(tiling.tile_k if by_rows and cut_m and cut_k else k) * gemm.input_bytes,
         passes=tiling.a_passes,
         panels=a_panels,
     )
     b = Access(
         write=False,
-        rows=gemm.k * count,
-        row_bytes=gemm.n * gemm.input_bytes,
-        piece_bytes=(tiling.tile_n if tiling.tile_k < gemm.k else gemm.n) * gemm.input_bytes,
+        rows=k * count,
+        row_bytes=n * gemm.input_bytes,
+        piece_bytes=(tiling.tile_n if by_rows and cut_k and cut_n else n) * gemm.input_bytes,
         passes=tiling.b_passes,
         panels=b_panels,
     )
     c = Access(
         write=True,
         rows=m * count,
-        row_bytes=gemm.n * gemm.output_bytes,
-        piece_bytes=(tiling.tile_n if tiling.tile_m < m else gemm.n) * gemm.output_bytes,
+        row_bytes=n * gemm.output_bytes,
+        piece_bytes=(tiling.tile_n if by_rows and cut_m and cut_n else n) * gemm.output_bytes,
     )
     return GemmPlan(tiling, (a, b, c))
 
