@@ -14,7 +14,7 @@ from tensortee.study.conservation import not_negative
 from tensortee.study.cpu_runs import data_bytes, dram_bytes
 from tensortee.study.hardware import Energy, System
 from tensortee.study.step import Step
-from tensortee.study.workload.operators import Gemm, Workload
+from tensortee.study.workload.operators import Workload
 
 LOW = Energy(
     cpu_dram_pj_per_bit=10.0,
@@ -79,12 +79,6 @@ def events(step: Step, workload: Workload) -> Events:
         npu_data = npu_bytes - step.npu.metadata_bytes
         staged = sum(part.crypto_bytes for part in moved)
         protected = step.npus * (npu_data + staged) + cpu_data
-    macs = sum(
-        part.repeat * operator.macs
-        for part in workload.passes
-        for operator in part.operators
-        if isinstance(operator, Gemm)
-    )
     counted = Events(
         npu_dram_bytes=step.npus * (npu_bytes + sum(part.npu_dram_bytes for part in moved)),
         cpu_dram_bytes=dram_bytes(step.adam)
@@ -93,7 +87,7 @@ def events(step: Step, workload: Workload) -> Events:
         link_bytes=step.npus * sum(part.nbytes for part in moved),
         aes_bytes=protected,
         hash_bytes=protected,
-        npu_macs=step.npus * macs,
+        npu_macs=step.npus * workload.flops / 2,
         npu_seconds=step.npus * step.seconds,
     )
     for name in Events.__dataclass_fields__:
