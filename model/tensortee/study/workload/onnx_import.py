@@ -17,29 +17,34 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx.inliner
+import onnx.shape_inference
 
 from tensortee.study.workload.errors import WorkloadError
 from tensortee.study.workload.layers import HALF_BYTES
 from tensortee.study.workload.operators import Gather, Gemm, Operator, Parameter, Pass, Stream, Workload
 
-VIEWS = frozenset("Constant Dropout Flatten Identity Reshape Shape Size Squeeze Unsqueeze".split())
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+VIEWS = _names("Constant Dropout Flatten Identity Reshape Shape Size Squeeze Unsqueeze")
 """Operators that move no data: a new shape of the same tensor, a constant, dropout in inference."""
 
-STREAMS = frozenset(
-    (
-        # element-wise
-        "Abs Add And BitShift Cast CastLike Ceil Celu Clip Cos CumSum DequantizeLinear Div Elu Equal Erf Exp Floor "
-        "Gelu Greater GreaterOrEqual HardSigmoid HardSwish IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min "
-        "Mish Mod Mul Neg Not Or PRelu Pow QuantizeLinear Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus "
-        "Softsign Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu Trilu Where Xor RotaryEmbedding "
-        # norms, softmax, reductions, pools
-        "BatchNormalization GroupNormalization Hardmax InstanceNormalization LRN LayerNormalization LogSoftmax "
-        "LpNormalization MeanVarianceNormalization RMSNormalization SimplifiedLayerNormalization Softmax "
-        "ArgMax ArgMin AveragePool GlobalAveragePool GlobalMaxPool LpPool MaxPool ReduceL1 ReduceL2 ReduceLogSum "
-        "ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare TopK "
-        # copies
-        "Concat ConstantOfShape DepthToSpace Expand Pad Resize Slice SpaceToDepth Split Tile Transpose Upsample"
-    ).split()
+STREAMS = _names(
+    # element-wise
+    "Abs Add And BitShift Cast CastLike Ceil Celu Clip Cos CumSum DequantizeLinear Div Elu Equal Erf Exp Floor "
+    "Gelu Greater GreaterOrEqual HardSigmoid HardSwish IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min "
+    "Mish Mod Mul Neg Not Or PRelu Pow QuantizeLinear Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus "
+    "Softsign Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu Trilu Where Xor RotaryEmbedding "
+    # norms, softmax, reductions, pools
+    "BatchNormalization GroupNormalization Hardmax InstanceNormalization LRN LayerNormalization LogSoftmax "
+    "LpNormalization MeanVarianceNormalization RMSNormalization SimplifiedLayerNormalization Softmax "
+    "ArgMax ArgMin AveragePool GlobalAveragePool GlobalMaxPool LpPool MaxPool ReduceL1 ReduceL2 ReduceLogSum "
+    "ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare TopK "
+    # copies
+    "Concat ConstantOfShape DepthToSpace Expand Pad Resize Slice SpaceToDepth Split Tile Transpose Upsample"
 )
 """Operators that read their inputs and write their outputs once."""
 
@@ -51,7 +56,7 @@ class _Tensor:
     Attributes:
         shape: dimensions, all known.
         element_bytes: bytes of an element on the NPU: floating-point numbers are fp16 there.
-        index: whether the elements are integers or truth values of more than 8 bits, or truth values.
+        index: whether the elements are truth values, or integers of more than 8 bits: masks and indices.
     """
 
     shape: tuple[int, ...]
@@ -60,6 +65,7 @@ class _Tensor:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of the tensor."""
         return math.prod(self.shape) * self.element_bytes
 
 
@@ -107,7 +113,7 @@ def _load(file: Path) -> Any:
         raise WorkloadError(f"{file}: not an ONNX file: {error}") from error
     if not model.graph.node:
         raise WorkloadError(f"{file}: not an ONNX file, or a graph without operators")
-    return model
+    return onnx.inliner.inline_local_functions(model) if model.functions else model
 
 
 def _fix_dimensions(file: Path, model: Any, dimensions: dict[str, int]) -> None:
@@ -177,12 +183,8 @@ class _Graph:
                 self._unmodelled[f"{kind} of unknown shape"] += 1
             elif all(self._tensors[name].index for name in node.output if name):
                 self._unmodelled[f"{kind} of indices or masks"] += 1
-            elif any(
-                not math.prod(self._tensors[name].shape)
-                for name in (*node.input, *node.output)
-                if name in self._tensors and name
-            ):
-                continue
+            elif not all(self._tensors[name].nbytes for name in (*node.input[:2], *node.output) if name):
+                self._unmodelled[f"{kind} of empty tensors"] += 1
             else:
                 yield from makers.get(kind, self._stream)(node.name or f"{kind}.{index}", node)
 
