@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from tensortee.study.config import Config, load_config
+from tensortee.study import inference, step
+from tensortee.study.config import SCHEMES, Config, load_config
 from tensortee.study.located_yaml import ConfigError
+from tensortee.study.npu import protection
 
 WORKLOAD = "workload: {model: GPT2-M}\n"
 
@@ -116,3 +118,9 @@ def test_a_configuration_cannot_be_changed() -> None:
 def test_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load_config(tmp_path / "nothing.yaml")
+
+
+def test_schemes_are_those_of_the_simulators() -> None:
+    assert set(SCHEMES["training"]) == set(step.SCHEMES)
+    assert set(SCHEMES["inference"]) == set(inference.SCHEMES)
+    assert set(SCHEMES["npu-training"]) == set(protection.schemes())

@@ -29,6 +29,7 @@ from tensortee.study.hardware import System
 from tensortee.study.located_yaml import ConfigError, Document, Location, Problem, dotted, load
 from tensortee.study.results import InferenceScheme, NpuScheme, SystemScheme
 from tensortee.study.workload import catalog
+from tensortee.study.workload.layers import Attention
 
 Mode = Literal["training", "npu-training", "inference"]
 SCHEMES: dict[str, tuple[str, ...]] = {
@@ -122,8 +123,12 @@ class Config(Section):
     sequence_length: int | None = Field(
         None, ge=1, description="Tokens of a training sequence. Default: that of the catalogue, else 512."
     )
-    prompt_length: int | None = Field(None, ge=1, description="Tokens of a prompt (inference). Default: 512.")
-    generated_tokens: int | None = Field(None, ge=1, description="Tokens after the prompt (inference). Default: 128.")
+    prompt_length: int | None = Field(None, ge=1, description="Tokens of a prompt (inference). Default: at most 512.")
+    generated_tokens: int | None = Field(
+        None, ge=0, description="Tokens that a prompt is answered with (inference). Default: 128, encoders 0."
+    )
+    attention: Attention = Field("unfused", description="unfused: scores of attention go to DRAM; fused: they do not.")
+    dropout: bool = Field(False, description="Whether training drops activations, with masks in DRAM.")
     schemes: tuple[str, ...] | None = Field(
         None, min_length=1, description="Schemes to compare. Default: all of the mode; the plain one is always run."
     )
@@ -148,8 +153,8 @@ class Config(Section):
             if getattr(self, name) is not None:
                 raise _error_at((name,), f"has no meaning in mode {self.mode}")
         if not self.workload.is_transformer:
-            for name in ("batch", "sequence_length", *lengths):
-                if getattr(self, name) is not None:
+            for name in ("batch", "sequence_length", *lengths, "attention", "dropout"):
+                if getattr(self, name) != type(self).model_fields[name].default:
                     raise _error_at((name,), "is fixed by the ONNX file or layer table")
         return self
 
