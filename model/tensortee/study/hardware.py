@@ -103,6 +103,14 @@ class Cpu(Parameters):
     meta_table_entries: int = parameter(512, "1", Q, PAPER, "Entries of TenAnalyzer's Meta Table.", ge=1, le=1 << 16)
     filter_entries: int = parameter(10, "1", Q, PAPER, "Entries of the Tensor Filter.", ge=1, le=256)
     filter_addresses: int = parameter(4, "1", Q, PAPER, "Addresses of a filter entry.", ge=2, le=16)
+    filter_patience: int = parameter(
+        64,
+        "look-ups",
+        M,
+        "more than the 32 streams of Adam on 8 threads",
+        "Look-ups that a filter entry is kept without progress.",
+        ge=0,
+    )
     merge_candidates: int = parameter(
         8, "1", M, "the paper: 'a few recently updated ones'", "Entries tried for a merge.", ge=0, le=512
     )
