@@ -9,8 +9,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from tensortee.cli import app as main_app
 from tensortee.study.cli import app
 from tensortee.study.config import load_config
@@ -21,6 +25,7 @@ from typer.testing import CliRunner, Result
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs" / "study" / "examples"
 QUICK = "workload: {model: GPT}\nmode: npu-training\nbatch: 1\n"
+Parsed = TypeVar("Parsed", RunResults, SweepResults)
 
 
 def call(*arguments: str | Path) -> Result:
@@ -33,7 +38,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def parsed(result: Result, kind: type[RunResults | SweepResults]) -> RunResults | SweepResults:
+def parsed(result: Result, kind: type[Parsed]) -> Parsed:
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     assert content.pop("ok") is True
@@ -44,7 +49,6 @@ def parsed(result: Result, kind: type[RunResults | SweepResults]) -> RunResults 
 @pytest.mark.parametrize("example", ["npu-training", "inference", "layers"])
 def test_examples_run(example: str, tmp_path: Path) -> None:
     results = parsed(call("run", EXAMPLES / f"{example}.yaml", "--json", "-o", tmp_path / "out"), RunResults)
-    assert isinstance(results, RunResults)
     assert results.rows[0].overhead == 0
     assert all(row.seconds >= results.rows[0].seconds for row in results.rows)
     assert (tmp_path / "out" / "report.html").exists()
@@ -62,12 +66,34 @@ def test_a_model_of_ones_own(tmp_path: Path) -> None:
     assert "link.pcie_generation" in text
 
 
+def test_an_onnx_file(tmp_path: Path) -> None:
+    weights = numpy_helper.from_array(np.zeros((64, 32), np.float32), "weights")
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 64])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 32])]
+    node = helper.make_node("MatMul", ["x", "weights"], ["y"])
+    graph = helper.make_graph([node], "net", inputs, outputs, [weights])
+    onnx.save(helper.make_model(graph), tmp_path / "net.onnx")
+    text = "workload: {onnx: net.onnx, dimensions: {n: 128}}\nmode: %s\nschemes: [mgx]\n"
+    answers = {
+        mode: parsed(call("run", write(tmp_path, text % mode), "--json"), RunResults)
+        for mode in ("inference", "npu-training")
+    }
+    assert set(answers["inference"].rows[0].parts) == {"prefill", "decode"}
+    assert set(answers["npu-training"].rows[0].parts) == {"forward", "backward"}
+    assert answers["inference"].parameters == 64 * 32
+
+
+def test_a_workload_that_does_not_fit_is_noted(tmp_path: Path) -> None:
+    path = write(tmp_path, QUICK + "schemes: [mgx]\nsystem: {npu: {dram_capacity_bytes: 1e9}}\n")
+    assert "not modelled: swapping: the data takes at least" in call("run", path).stdout
+    assert "swapping" not in call("run", write(tmp_path, QUICK + "schemes: [mgx]\n")).stdout
+
+
 def test_a_sweep_is_stored_and_reported(tmp_path: Path) -> None:
     path = write(tmp_path, QUICK + "schemes: [mgx]\nsweep: {system.npu.array_rows: [64, 128]}\n")
     command = ("sweep", path, "--jobs", "1", "--cache", tmp_path / "cache", "--json")
     first = call(*command, "--html", tmp_path / "sweep.html")
     results = parsed(first, SweepResults)
-    assert isinstance(results, SweepResults)
     assert [point.parameters["system.npu.array_rows"] for point in results.points] == [64, 128]
     assert len(list((tmp_path / "cache").iterdir())) == 2
     assert "2 of 2 points" in (tmp_path / "sweep.html").read_text()

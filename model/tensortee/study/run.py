@@ -14,6 +14,7 @@ from tensortee.study.npu.simulator import NpuRun, run_workload
 from tensortee.study.results import Quantity, RunResults, SchemeRow, input_rows
 from tensortee.study.step import StepScheme, training_step
 from tensortee.study.workload import catalog, huggingface, layer_table
+from tensortee.study.workload.backward import with_backward
 from tensortee.study.workload.footprint import inference_footprint, training_footprint
 from tensortee.study.workload.operators import Workload
 from tensortee.study.workload.schedule import npu_training_workload
@@ -89,12 +90,16 @@ def question_of(config: Config) -> Question:
     return _transformer(config)
 
 
-def _in_mode(workload: Workload, config: Config) -> Workload:
-    """Passes of a file that are a plain forward pass are, in inference, the prefill."""
-    if config.mode != "inference":
-        return workload
-    passes = tuple(replace(part, phase="prefill") if part.phase == "forward" else part for part in workload.passes)
-    return replace(workload, passes=passes)
+def _in_mode(forward: Workload, config: Config) -> Workload:
+    """What a mode makes of one forward pass: with the gradients, with the optimizer too, or as the prefill."""
+    match config.mode:
+        case "training":
+            return with_backward(forward)
+        case "npu-training":
+            return npu_training_workload(with_backward(forward, offload=False))
+        case "inference":
+            passes = [replace(part, phase="prefill") if part.phase == "forward" else part for part in forward.passes]
+            return replace(forward, passes=tuple(passes))
 
 
 def _transformer(config: Config) -> Question:
