@@ -53,6 +53,7 @@ def test_a_swept_value_replaces_that_of_the_file(tmp_path: Path) -> None:
         (BASE + "sweep:\n  batch: 3\n", 3, 3, ["sweep.batch: must be a list"]),
         (BASE + "sweep:\n  batch: []\n", 3, 3, ["the list is empty"]),
         (BASE + "sweeps: {batch: [1]}\n", 1, 1, ["did you mean 'sweeps'"]),
+        (BASE + "system: 7\nsweep: {system.npus: [1]}\n", 2, 1, ["system: must hold keys and values, not 7"]),
         (BASE + "mode: x\nsweep: {batch: [1, 2]}\n", 2, 1, ["mode: 'x'"]),
         (BASE + f"sweep: {{batch: {[1] * 1000}, threads: {[1] * 1000}}}\n", 2, 1, ["1000000 points"]),
     ],
@@ -66,6 +67,11 @@ def test_errors_name_the_place_in_the_sweep(
     assert (problem.line, problem.column) == (line, column), problem
     for word in words:
         assert word in problem.message
+
+
+def test_an_empty_section_is_filled(tmp_path: Path) -> None:
+    [point] = load_sweep(write(tmp_path, BASE + "system:\nsweep: {system.cpu.cores: [4]}\n"))
+    assert point.config.system.cpu.cores == 4
 
 
 def test_keys_follow_everything_that_matters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,8 @@ def run(
         from tensortee.study.config import load_config
         from tensortee.study.run import run as compute
 
-        results = compute(load_config(config))
+        with _progress("computing") as progress:
+            results = compute(load_config(config), progress)
         _write(results, html, output)
         if as_json:
             _print_json(results)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -43,8 +43,12 @@ class Question:
     decode_passes: int = 0
 
 
-def run(config: Config) -> RunResults:
+def run(config: Config, progress: Callable[[int, int], None] | None = None) -> RunResults:
     """Answer a question.
+
+    Args:
+        config: the question.
+        progress: called with the schemes that are done and all schemes.
 
     Raises:
         ValueError: the workload cannot be read, or does not fit on the system.
@@ -55,6 +59,8 @@ def run(config: Config) -> RunResults:
     workload = question.workload
     rows: list[SchemeRow] = []
     for scheme in config.schemes_to_run:
+        if progress:
+            progress(len(rows), len(config.schemes_to_run))
         parts, details = _answer(question, config, scheme)
         seconds = sum(parts.values())
         plain = rows[0].seconds if rows else seconds

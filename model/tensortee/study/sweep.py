@@ -118,17 +118,19 @@ def _path(name: str) -> tuple[str, ...]:
 
 
 def _with(base: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
-    """Configuration with values put at their paths."""
+    """Configuration with values put at their paths; what is no section stays, and the schema reports it."""
     content = deepcopy(base)
     for name, value in parameters.items():
         *above, last = _path(name)
-        section = content
+        section: Any = content
         for part in above:
-            inner = section.setdefault(part, {})
-            if not isinstance(inner, dict):
-                inner = section[part] = {}
-            section = inner
-        section[last] = value
+            if section.get(part) is None:
+                section[part] = {}
+            section = section[part]
+            if not isinstance(section, dict):
+                break
+        else:
+            section[last] = value
     return content
 
 
@@ -261,10 +263,13 @@ def _on_cluster(address: str, configs: dict[str, Config], evaluate: Evaluate) ->
         _check_workers(client, address)
         futures = {client.submit(_attempt, evaluate, key, config, pure=False): key for key, config in configs.items()}
         for future in as_completed(futures, loop=client.loop):
-            if future.status == "finished":
-                yield future.result()
-            else:
-                yield futures[future], (None, f"the worker died: {future.exception()}")
+            match future.status:
+                case "finished":
+                    yield future.result()
+                case "error":
+                    yield futures[future], (None, f"the worker died: {future.exception()}")
+                case _:
+                    raise SweepError(f"the scheduler at {address} is gone; what is done is stored: run the sweep again")
 
 
 def _check_workers(client: Any, address: str) -> None:
