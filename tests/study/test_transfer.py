@@ -37,7 +37,9 @@ def test_plain_is_latency_and_payload_rate() -> None:
 def test_the_memory_behind_a_link_limits_it() -> None:
     fast = System(link=Link(pcie_generation=6))
     assert link_bytes_per_second(fast) == pytest.approx(38.4e9 * (1 - 0.045))
-    assert link_bytes_per_second(System(npus=4)) == pytest.approx(38.4e9 * (1 - 0.045) / 4)
+    four = System(npus=4)
+    assert link_bytes_per_second(four) == pytest.approx(38.4e9 * (1 - 0.045) / 4)
+    assert link_bytes_per_second(four, "npu_to_npu") == four.link.bytes_per_second
 
 
 def test_staging_is_the_sum_of_its_stages() -> None:

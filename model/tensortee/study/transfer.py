@@ -86,15 +86,15 @@ def transfer(
         raise ValueError(f"unknown direction {direction!r}: to_cpu, to_npu or npu_to_npu")
     threads = system.cpu.cores if threads is None else threads
     if scheme == "plain":
-        stages = {"dma": _dma_seconds(nbytes, system)}
+        stages = {"dma": _dma_seconds(nbytes, system, direction)}
         seconds = stages["dma"]
     elif scheme == "staging":
         stages = _staging_stages(nbytes, system, direction, threads)
         seconds = pipeline_seconds(list(stages.values()), _pieces(nbytes, system) if pipelined else 1)
     elif scheme == "direct":
         stages = {
-            "dma": _dma_seconds(nbytes, system),
-            "trusted channel": _dma_seconds(tensors * system.link.control_channel_bytes, system),
+            "dma": _dma_seconds(nbytes, system, direction),
+            "trusted channel": _dma_seconds(tensors * system.link.control_channel_bytes, system, direction),
             "verification barrier": _barrier_seconds(tensors, system, direction),
         }
         seconds = max(stages["dma"], stages["trusted channel"]) + stages["verification barrier"]
@@ -129,11 +129,16 @@ def pipeline_seconds(stages: list[float], pieces: int) -> float:
     return (sum(stages) + (pieces - 1) * max(stages)) / pieces
 
 
-def link_bytes_per_second(system: System) -> float:
-    """Rate of a DMA over one link: that of the link or of the slower memory behind it, bytes per second."""
-    cpu = system.cpu.dram.bytes_per_second * (1 - system.cpu.dram.refresh_share) / system.npus
+def link_bytes_per_second(system: System, direction: Direction = "to_cpu") -> float:
+    """Rate of a DMA over one link: that of the link or of the slowest memory at its ends, bytes per second."""
     npu = system.npu.dram_bytes_per_second * system.npu.dram_efficiency
-    return min(system.link.bytes_per_second, cpu, npu)
+    ends = min(system.link.bytes_per_second, npu)
+    return ends if direction == "npu_to_npu" else min(ends, _cpu_bytes_per_second(system))
+
+
+def _cpu_bytes_per_second(system: System) -> float:
+    """Share of the CPU's memory bandwidth that one link has, bytes per second."""
+    return system.cpu.dram.bytes_per_second * (1 - system.cpu.dram.refresh_share) / system.npus
 
 
 def reencryption_dram_share(system: System) -> float:
@@ -145,8 +150,8 @@ def reencryption_dram_share(system: System) -> float:
     return 4 * system.link.staging_aes_bytes_per_second / system.cpu.dram.bytes_per_second
 
 
-def _dma_seconds(nbytes: float, system: System) -> float:
-    return system.link.latency_s + nbytes / link_bytes_per_second(system) if nbytes else 0.0
+def _dma_seconds(nbytes: float, system: System, direction: Direction) -> float:
+    return system.link.latency_s + nbytes / link_bytes_per_second(system, direction) if nbytes else 0.0
 
 
 def _pieces(nbytes: float, system: System) -> int:
@@ -161,7 +166,7 @@ def _staging_stages(nbytes: float, system: System, direction: Direction, threads
     AES engine.
     """
     engine = nbytes / system.link.staging_aes_bytes_per_second
-    dma = _dma_seconds(nbytes, system)
+    dma = _dma_seconds(nbytes, system, direction)
     if direction == "npu_to_npu":
         return {
             "source decryption": engine,
@@ -179,12 +184,12 @@ def _staging_stages(nbytes: float, system: System, direction: Direction, threads
 def _bounce_stages(nbytes: float, system: System, direction: Direction) -> dict[str, float]:
     """Encryption, DMA and decryption; the device keeps up with its memory, the CPU's cores with their instructions."""
     device = nbytes / (system.npu.dram_bytes_per_second * system.npu.dram_efficiency)
-    dma = nbytes / link_bytes_per_second(system) + _pieces(nbytes, system) * system.link.latency_s if nbytes else 0.0
+    latency = _pieces(nbytes, system) * system.link.latency_s if nbytes else 0.0
+    dma = latency + nbytes / link_bytes_per_second(system, direction)
     if direction == "npu_to_npu":
         return {"source device": device, "dma": dma, "target device": device}
     rate = system.link.bounce_threads * system.cpu.clock_hz / system.link.bounce_aes_cycles_per_byte
-    memory = 2 * nbytes * system.npus / (system.cpu.dram.bytes_per_second * (1 - system.cpu.dram.refresh_share))
-    return {"CPU AES-GCM": max(nbytes / rate, memory), "dma": dma, "device": device}
+    return {"CPU AES-GCM": nbytes / min(rate, _cpu_bytes_per_second(system) / 2), "dma": dma, "device": device}
 
 
 def _barrier_seconds(tensors: int, system: System, direction: Direction) -> float:
