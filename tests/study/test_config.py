@@ -70,6 +70,10 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
         (WORKLOAD + "system:\n  link: {lanes: 64}\n", 3, 10, ["system.link.lanes: 64", "less than or equal to 32"]),
         (WORKLOAD + "system:\n  npu: 7\n", 3, 3, ["system.npu: must hold keys and values, not 7"]),
         (WORKLOAD + "schemes:\n  - mgx\n", 3, 5, ["schemes[0]", "'mgx'", "sgx+mgx", "tensortee"]),
+        (WORKLOAD + "schemes: mgx\n", 2, 1, ["schemes: 'mgx' should be a valid list"]),
+        ("workload: GPT\n", 1, 1, ["workload: must hold keys and values, not 'GPT'"]),
+        ("a: \0", 1, 1, ["not YAML", "unacceptable character"]),
+        ("[" * 5000, 1, 1, ["not YAML"]),
         (WORKLOAD + "schemes: []\n", 2, 1, ["schemes", "at least 1"]),
         (WORKLOAD + "prompt_length: 5\n", 2, 1, ["prompt_length: has no meaning in mode training"]),
         (WORKLOAD + "mode: inference\nsequence_length: 5\n", 3, 1, ["no meaning in mode inference"]),
@@ -100,6 +104,12 @@ def test_all_problems_are_reported_in_the_order_of_the_file(tmp_path: Path) -> N
 def test_merged_keys_are_no_repetition(tmp_path: Path) -> None:
     text = WORKLOAD + "system:\n  cpu: &a {cores: 4}\n  npu: {<<: {array_rows: 128}, array_rows: 64}\n"
     assert load_config(write(tmp_path, text)).system.npu.array_rows == 64
+
+
+def test_aliases_of_aliases_do_not_take_forever(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [1, 2, 3]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 20))]
+    found = problems(tmp_path, "\n".join([WORKLOAD.strip(), *lines]))
+    assert [line for line, _, _ in found] == list(range(2, 22))
 
 
 def test_sizes_that_an_onnx_file_fixes(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def explain(details: ErrorDetails, location: Location) -> str:
         case "at" | "value_error":
             return f"{name}: {details['msg'].removeprefix('Value error, ')}"
         case _:
-            message = details["msg"].removeprefix("Input ")
+            message = details["msg"].removeprefix("Input ").replace("tuple", "list")
             return f"{name}: {details['input']!r} {message[0].lower() + message[1:]}{_unit_at(location)}"
 
 

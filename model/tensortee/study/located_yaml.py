@@ -76,7 +76,7 @@ def load(path: Path) -> Document:
     try:
         loader = yaml.SafeLoader(path.read_bytes())
         root = loader.get_single_node()
-        marks = list(_positions(root, (), ()))  # before construction, which moves the keys of a merge (<<)
+        marks = list(_positions(root, (), set()))  # before construction, which moves the keys of a merge (<<)
         content = loader.construct_document(root) if root is not None else {}
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -84,7 +84,7 @@ def load(path: Path) -> Document:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise ConfigError([Problem(str(path), line, column, text)]) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError([Problem(str(path), 1, 1, f"not YAML: {error}")]) from error
+        raise ConfigError([Problem(str(path), 1, 1, f"not YAML: {' '.join(str(error).split())}")]) from error
     if not isinstance(content, dict):
         raise ConfigError([Problem(str(path), 1, 1, "the file must hold keys and values")])
     positions: dict[Location, tuple[int, int]] = {(): (1, 1)}
@@ -106,16 +106,16 @@ def dotted(location: Location) -> str:
     return text
 
 
-def _positions(node: yaml.Node | None, location: Location, above: tuple[int, ...]) -> Iterator[tuple[Location, Any]]:
-    """Location and mark of each key and item below a node; an alias of a node that encloses it is not followed."""
-    if id(node) in above:
+def _positions(node: yaml.Node | None, location: Location, seen: set[int]) -> Iterator[tuple[Location, Any]]:
+    """Location and mark of each key and item below a node; of a node with aliases, at its first place only."""
+    if id(node) in seen:
         return
-    above = (*above, id(node))
+    seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             yield (*location, str(key.value)), key.start_mark
-            yield from _positions(value, (*location, str(key.value)), above)
+            yield from _positions(value, (*location, str(key.value)), seen)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield (*location, index), item.start_mark
-            yield from _positions(item, (*location, index), above)
+            yield from _positions(item, (*location, index), seen)
