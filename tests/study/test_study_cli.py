@@ -19,8 +19,11 @@ from tensortee.cli import app as main_app
 from tensortee.study.cli import app
 from tensortee.study.config import load_config
 from tensortee.study.results import RunResults, SweepResults
+from tensortee.study.studies import paper
 from tensortee.study.sweep import load_sweep
 from typer.testing import CliRunner, Result
+
+from tests.study import sample_results
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs" / "study" / "examples"
@@ -108,6 +111,22 @@ def test_a_point_that_fails_sets_the_exit_status(tmp_path: Path) -> None:
     assert "system.npu.dram_capacity_bytes = 1" in result.stderr
     assert "CapacityError" in result.stderr
     assert "40" in result.stdout
+
+
+def test_the_papers_evaluation_is_printed_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few: dict[str, list[object]] = {
+        name: [] for name in ("models", "speedups", "adam", "npu_mac", "inference", "moe", "pcie", "npus", "energy")
+    }
+    results = sample_results.paper().model_copy(update={**few, "tensors_limit": [], "tornado": []})
+    monkeypatch.setattr(paper, "paper", lambda progress: (progress(1, 1), results)[1])
+    shown = call("paper", "-o", tmp_path)
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"mean speed-up over SGX\+MGX +× +4 +3\.877 +-3\.1% +prediction", shown.stdout)
+    assert f"report: {tmp_path / 'report.html'}" in shown.stdout
+    assert "Predictions" in (tmp_path / "report.html").read_text()
+    content = json.loads(call("paper", "-o", tmp_path, "--json").stdout)
+    assert content["ok"] is True
+    assert {**content, "ok": True} == {"ok": True, **json.loads((tmp_path / "results.json").read_text())}
 
 
 def test_errors_are_one_object_for_programs(tmp_path: Path) -> None:
