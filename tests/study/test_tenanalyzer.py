@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensortee.study.conservation import ConservationError
-from tensortee.study.cpu import kernels, meta_table, tenanalyzer
+from tensortee.study.cpu import kernels, llc, meta_table, tenanalyzer, unit_trace
 from tensortee.study.cpu.meta_table import TenAnalyzer
 from tensortee.study.cpu.tenanalyzer import HIT_BOUNDARY, HIT_IN, MISS
 from tensortee.study.hardware import Cpu
@@ -583,3 +583,23 @@ def test_wrong_arguments() -> None:
         tenanalyzer.create(1, 1, 2, 0, 10, 9)
     with pytest.raises(ValueError, match="two filter addresses"):
         tenanalyzer.create(1, 1, 1, 0, 0, 9)
+
+
+def test_a_trace_for_the_unit_alone() -> None:
+    cpu = Cpu()
+    trace = kernels.adam([4096] * 6, cpu, threads=4)
+    accesses = unit_trace.interleaved(trace, drift=1.0, seed=3)
+    assert sorted(accesses) == sorted(trace.accesses)
+    for thread, (begin, end) in enumerate(zip(trace.bounds[:-1], trace.bounds[1:], strict=True)):
+        own = trace.accesses[begin:end]
+        assert (accesses[np.isin(accesses, own)] == own).all(), f"order of thread {thread}"
+    assert (unit_trace.interleaved(trace, drift=1.0, seed=3) == accesses).all()
+    assert (unit_trace.interleaved(trace, drift=1.0, seed=4) != accesses).any()
+    lines, writes = unit_trace.with_write_backs(accesses, llc.create(512, 8))
+    assert (lines[~writes] == accesses >> 1).all(), "reads stay in order"
+    assert sorted(lines[writes]) == sorted(accesses[accesses & 1 == 1] >> 1), (
+        "each line that was written comes out once"
+    )
+    assert writes[-1], "the cache is drained"
+    with pytest.raises(ValueError, match="at least 0"):
+        unit_trace.interleaved(trace, drift=-1)
