@@ -148,7 +148,7 @@ class _Graph:
         try:
             inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
         except Exception as error:  # ONNX's own errors have no common base
-            raise WorkloadError(f"{file}: the shapes do not fit: {error}") from error
+            raise WorkloadError(f"{file}: shapes cannot be inferred: {error}") from error
         self._graph = inferred.graph
         self._weights = {tensor.name: tensor for tensor in self._graph.initializer}
         self._tensors = {name: _tensor(tuple(tensor.dims), tensor.data_type) for name, tensor in self._weights.items()}
