@@ -16,8 +16,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tensortee.cli import app as main_app
+from tensortee.study import run as run_module
 from tensortee.study.cli import app
 from tensortee.study.config import load_config
+from tensortee.study.conservation import at_most
 from tensortee.study.results import RunResults, SweepResults
 from tensortee.study.studies import paper
 from tensortee.study.sweep import load_sweep
@@ -153,6 +155,16 @@ def test_wrong_arguments_are_one_line(tmp_path: Path, arguments: list[str], word
     assert result.exit_code == 2
     assert words in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_broken_conservation_law_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        at_most("bytes out", 2, 1)
+
+    monkeypatch.setattr(run_module, "run", broken)
+    result = call("run", write(tmp_path, QUICK))
+    assert result.exit_code == 2
+    assert "bug of the study, please report it: bytes out: 2 exceeds 1" in result.stderr
 
 
 def test_a_cluster_that_does_not_answer(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tensortee.cli import EXIT_USAGE, Json, fail, reporting
+from tensortee.study.conservation import ConservationError
 
 if TYPE_CHECKING:
     from tensortee.study.results import PaperResults, Results, RunResults, SweepResults
@@ -50,6 +51,9 @@ def _reporting(as_json: bool, interrupted: str = "interrupted") -> Iterator[None
     with reporting(as_json, usage_errors=(ValueError,), interrupted=interrupted):
         try:
             yield
+        except ConservationError as error:
+            text = f"a result breaks a conservation law; this is a bug of the study, please report it: {error}"
+            fail(text, type(error).__name__, EXIT_USAGE, as_json)
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("tensortee"):
                 raise
