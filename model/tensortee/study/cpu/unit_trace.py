@@ -32,9 +32,8 @@ def interleaved(trace: Trace, *, drift: float = 0.1, seed: int = 1) -> NDArray[n
     if drift < 0:
         raise ValueError(f"the drift of threads is at least 0, not {drift}")
     generator = np.random.default_rng(seed)
-    times = np.concatenate(
-        [np.cumsum(1 + drift * generator.random(end - begin)) for begin, end in zip(trace.bounds, trace.bounds[1:])]  # noqa: B905
-    )
+    lengths = np.diff(trace.bounds)
+    times = np.concatenate([np.cumsum(1 + drift * generator.random(length)) for length in lengths])
     return trace.accesses[np.argsort(times, kind="stable")]
 
 
