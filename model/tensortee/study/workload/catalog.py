@@ -209,6 +209,22 @@ BEYOND: dict[str, CatalogEntry] = {
         ),
         CatalogEntry(
             _llama(
+                "OLMoE-1B-7B",
+                layers=16,
+                hidden=2048,
+                heads=16,
+                intermediate=1024,
+                vocabulary=50304,
+                max_positions=4096,
+                experts=64,
+                experts_per_token=8,
+            ),
+            6.92e9,
+            4,
+            note="1.3B of 6.9B parameters work on a token",
+        ),
+        CatalogEntry(
+            _llama(
                 "Mixtral-8x7B",
                 layers=32,
                 hidden=4096,
