@@ -25,7 +25,10 @@ class Ddr(Parameters):
     """DRAM of the CPU: banks with open rows behind channels."""
 
     channels: int = parameter(2, "1", Q, PAPER, "Channels.", ge=1, le=16)
-    banks: int = parameter(16, "1", Q, "JEDEC JESD79-4, x8 device", "Banks of a channel (one rank).", ge=1, le=128)
+    ranks: int = parameter(
+        2, "1", M, "64 GiB on two channels in ranks of 16 GiB (16 Gbit x8)", "Ranks of a channel.", ge=1, le=8
+    )
+    banks: int = parameter(16, "1", Q, "JEDEC JESD79-4, x8 device", "Banks of a rank.", ge=1, le=128)
     row_bytes: int = parameter(8192, "bytes", Q, "JEDEC JESD79-4, x8 device, 64-bit channel", "Row of a bank.", ge=64)
     bytes_per_second_per_channel: float = parameter(
         19.2e9, "bytes/s", Q, "DDR4-2400, 64 bit", "Peak rate of a channel.", gt=0
@@ -37,7 +40,7 @@ class Ddr(Parameters):
     t_rp_ns: float = parameter(14.16, "ns", Q, "JEDEC JESD79-4, DDR4-2400R", "Precharge.", gt=0)
     t_ras_ns: float = parameter(32.0, "ns", Q, "JEDEC JESD79-4, DDR4-2400", "Activate to precharge.", gt=0)
     t_faw_ns: float = parameter(
-        21.0, "ns", Q, "JEDEC JESD79-4, DDR4-2400, 1 KiB page", "Window of four activates.", gt=0
+        21.0, "ns", Q, "JEDEC JESD79-4, DDR4-2400, 1 KiB page", "Window of four activates of a rank.", gt=0
     )
     t_turnaround_ns: float = parameter(7.5, "ns", Q, "JEDEC JESD79-4, tWTR_L", "Bus turn from writes to reads.", ge=0)
     refresh_share: float = parameter(
@@ -64,10 +67,10 @@ class Cpu(Parameters):
     llc_bytes: int = parameter(9 << 20, "bytes", Q, PAPER, "Last-level cache.", ge=4096)
     llc_ways: int = parameter(8, "1", Q, PAPER, "Ways of the last-level cache.", ge=1, le=32)
     outstanding_lines: int = parameter(
-        8, "lines", C, "Adam, SGX-like, 4 threads: 2.64 x", "Line misses that a core has under way.", ge=1, le=64
+        4, "lines", C, "Adam, SGX-like, 4 threads: 2.64 x", "Line misses that a core has under way.", ge=1, le=64
     )
     adam_cycles_per_element: float = parameter(
-        27.0,
+        20.0,
         "cycles",
         C,
         "Adam, SGX-like, 4 threads: 2.64 x",

@@ -35,7 +35,7 @@ _HASH = 0x9E3779B1
 
 _PARAMETERS = np.dtype(
     [(name, np.int64) for name in ("channels", "bank_bits", "row_bits")]
-    + [(name, np.float64) for name in ("transfer", "cas", "rcd", "rp", "ras", "faw", "turnaround", "controller")]
+    + [(name, np.float64) for name in ("transfer", "cas", "rcd", "rp", "ras", "faw", "activate", "turnaround", "controller")]
     + [(name, np.int64) for name in ("read", "written", "activated")]
 )
 _BANK = np.dtype([("row", np.int64), ("ready", np.float64), ("activated", np.float64)])
@@ -48,7 +48,7 @@ class Dram(NamedTuple):
     Attributes:
         all: one record. Of all channels: `channels`, `bank_bits` and `row_bits` (logarithms of the banks of a channel
             and the lines of a row); times in ns: `transfer` (a line on the bus, refresh included), `cas`, `rcd`, `rp`,
-            `ras`, `faw`, `turnaround`, `controller`; events so far: lines `read` and `written`, rows `activated`.
+            `ras`, `faw`, `activate` (its share of that window, over all ranks), `turnaround`, `controller`; events so far: lines `read` and `written`, rows `activated`.
         banks: [channels * banks] records: open `row` or -1, `ready` for the next command and `activated`, ns.
         channels: [channels] records: ends of the `bus` and `activate` time given away, ns; `waiting` writes.
         queue: rows of the waiting writes, int64 [channels, write_queue_lines].
@@ -67,13 +67,14 @@ def create(ddr: Ddr) -> Dram:
         ValueError: banks, or lines of a row, are not a power of two.
     """
     row_lines = ddr.row_bytes // LINE_BYTES
-    for number, name in ((ddr.banks, "banks"), (row_lines, "lines of a row")):
+    channel_banks = ddr.ranks * ddr.banks
+    for number, name in ((channel_banks, "banks"), (row_lines, "lines of a row")):
         if number & (number - 1):
             raise ValueError(f"{number} {name}: DRAM has a power of two of them")
     parameters = np.zeros(1, _PARAMETERS)
     parameters[0] = (
         ddr.channels,
-        ddr.banks.bit_length() - 1,
+        channel_banks.bit_length() - 1,
         row_lines.bit_length() - 1,
         LINE_BYTES / ddr.bytes_per_second_per_channel * 1e9 / (1 - ddr.refresh_share),
         ddr.t_cas_ns,
@@ -81,11 +82,12 @@ def create(ddr: Ddr) -> Dram:
         ddr.t_rp_ns,
         ddr.t_ras_ns,
         ddr.t_faw_ns,
+        ddr.t_faw_ns / (4 * ddr.ranks),
         ddr.t_turnaround_ns,
         ddr.controller_ns,
         *(0, 0, 0),
     )
-    banks = np.full(ddr.channels * ddr.banks, -1, _BANK)
+    banks = np.full(ddr.channels * channel_banks, -1, _BANK)
     banks["ready"] = banks["activated"] = _LONG_AGO
     channels = np.zeros(ddr.channels, _CHANNEL)
     channels["bus"] = channels["activate"] = _LONG_AGO
@@ -109,12 +111,13 @@ def _transfer(dram: Dram, channel: int, row: int, time: float, now: float) -> fl
     """Move one line over the bus of a channel, not before `time`; returns when it has moved."""
     t = dram.all[0]
     c = dram.channels[channel]
-    bank = dram.banks[(channel << t.bank_bits) + ((row ^ (row >> t.bank_bits)) & ((1 << t.bank_bits) - 1))]
+    group = row >> t.bank_bits
+    bank = dram.banks[(channel << t.bank_bits) + ((row ^ (group * _HASH >> 16)) & ((1 << t.bank_bits) - 1))]
     command = max(time, bank.ready)
     if bank.row != row:
         if bank.row >= 0:
             command = max(command, bank.activated + t.ras) + t.rp
-        c.activate = max(c.activate, now) + 0.25 * t.faw
+        c.activate = max(c.activate, now) + t.activate
         command = max(command, c.activate - t.faw)
         bank.activated = command
         bank.row = row

@@ -7,8 +7,8 @@ unless it is cached, up to the first cached node. A node that leaves the cache c
 
 The cache has few misses under way for each channel: a miss keeps its place until what it serves is verified, and later
 misses of the channel wait. This holds for what somebody waits for: VN and MAC of a read, and the VN that a write is
-encrypted with unless it is known on the chip. Updates in the background (MACs of writes, parents of nodes that leave,
-off-chip VNs that the chip knows already) cost transfers but no place. Nodes live behind the data lines in the same DRAM; a node is named by its line number there.
+encrypted with unless it is known on the chip. Updates in the background (MACs of writes, parents of nodes that leave) cost
+transfers but no place. A VN line whose VNs are all known on the chip is written without being fetched. Nodes live behind the data lines in the same DRAM; a node is named by its line number there.
 """
 
 from __future__ import annotations
@@ -29,8 +29,13 @@ KINDS = ("vn", "tree", "mac")
 VN, TREE, MAC = 0, 1, 2
 """Kinds of nodes: first index of `Metadata.counts`, which counts lines fetched [kind, 0] and written [kind, 1]."""
 
+WAIT, BACKGROUND, KNOWN = 0, 1, 2
+"""Who uses a node: somebody who waits for it, so that a miss takes a place of its channel; an update in the background;
+or an update of a VN line whose eight VNs the chip knows, so that there is nothing to fetch."""
+
 _LEVELS_MAX = 64
 _HINTS = 256
+_HASH = 0x9E3779B1
 
 
 _PARAMETERS = np.dtype(
@@ -52,6 +57,7 @@ class Metadata(NamedTuple):
         changed: 1 if its node must be written back, uint8 [sets * ways].
         hints: where a VN line and a MAC line were found last, by the low bits of their number, int64 [2, 256].
         places: when each place for a miss gets free, ns, float64 [channels, metadata_misses_per_channel].
+        port: when the oldest look-up that waits for a place gets it, ns, float64 [channels].
         stack: ways of a tree walk, and nodes that left the cache changed and must update their parents, int64 [2, 64].
         counts: lines fetched and written by kind, int64 [3, 2].
     """
@@ -64,6 +70,7 @@ class Metadata(NamedTuple):
     changed: npt.NDArray[np.uint8]
     hints: npt.NDArray[np.int64]
     places: npt.NDArray[np.float64]
+    port: npt.NDArray[np.float64]
     stack: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
 
@@ -80,9 +87,7 @@ def create(cpu: Cpu) -> Metadata:
     """An empty cache over the protected memory of a CPU."""
     levels = level_lines(cpu.protected_bytes, cpu.tree_arity)
     sets = cpu.metadata_cache_bytes // LINE_BYTES // cpu.metadata_cache_ways
-    # Each region begins some sets further than the one before, so that the nodes of a data line do not share a set.
-    shifts = np.arange(len(levels) + 1) * (sets // (len(levels) + 1))
-    bases = cpu.protected_bytes // LINE_BYTES + np.cumsum([0, *levels], dtype=np.int64) + shifts
+    bases = cpu.protected_bytes // LINE_BYTES + np.cumsum([0, *levels], dtype=np.int64)
     size = sets * cpu.metadata_cache_ways
     parameters = np.zeros(1, _PARAMETERS)
     hash_ns = cpu.mac_cycles / cpu.clock_hz * 1e9
@@ -96,13 +101,14 @@ def create(cpu: Cpu) -> Metadata:
         changed=np.zeros(size, np.uint8),
         hints=np.zeros((2, _HINTS), np.int64),
         places=np.zeros((cpu.dram.channels, cpu.metadata_misses_per_channel)),
+        port=np.zeros(cpu.dram.channels),
         stack=np.zeros((2, _LEVELS_MAX), np.int64),
         counts=np.zeros((3, 2), np.int64),
     )
 
 
 @inlined
-def use_vn(metadata: Metadata, dram: memory.Dram, line: int, change: int, wait: int, channel: int, now: float) -> float:
+def use_vn(metadata: Metadata, dram: memory.Dram, line: int, change: int, urgency: int, channel: int, now: float) -> float:
     """Use the VN of a data line.
 
     Args:
@@ -110,23 +116,22 @@ def use_vn(metadata: Metadata, dram: memory.Dram, line: int, change: int, wait: 
         dram: memory, changed.
         line: data line.
         change: 1 if the VN is counted up, else 0.
-        wait: 1 if something waits for the VN, so that a miss takes a place of the channel; 0 for an update in the
-            background.
+        urgency: WAIT, BACKGROUND or KNOWN.
         channel: channel of the data line.
         now: time of the simulation, ns.
 
     Returns:
         When the VN is there and verified, ns.
     """
-    return _use(metadata, dram, 0, 0, line >> LINES_PER_NODE_BITS, change, wait, channel, now)
+    return _use(metadata, dram, 0, 0, line >> LINES_PER_NODE_BITS, change, urgency, channel, now)
 
 
 @inlined
 def use_mac(
-    metadata: Metadata, dram: memory.Dram, line: int, change: int, wait: int, channel: int, now: float
+    metadata: Metadata, dram: memory.Dram, line: int, change: int, urgency: int, channel: int, now: float
 ) -> float:
     """Use the MAC of a data line, as `use_vn`; returns when it is there, ns."""
-    return _use(metadata, dram, 1, metadata.all[0].levels, line >> LINES_PER_NODE_BITS, change, wait, channel, now)
+    return _use(metadata, dram, 1, metadata.all[0].levels, line >> LINES_PER_NODE_BITS, change, urgency, channel, now)
 
 
 @inlined
@@ -137,7 +142,7 @@ def _use(
     level: int,
     index: int,
     change: int,
-    wait: int,
+    urgency: int,
     channel: int,
     now: float,
 ) -> float:
@@ -145,21 +150,21 @@ def _use(
     node = metadata.bases[level] + index
     way = metadata.hints[kind, index & (_HINTS - 1)]
     if metadata.tags[way] != node:
-        way = _bring(metadata, dram, node, level, wait, channel, now)
+        way = _bring(metadata, dram, node, level, urgency, channel, now)
         metadata.hints[kind, index & (_HINTS - 1)] = way
     metadata.all[0].uses += 1
     metadata.used[way] = metadata.all[0].uses
     metadata.changed[way] |= change
-    return max(now, metadata.ready[way])
+    return max(max(now, metadata.port[channel]), metadata.ready[way])
 
 
 @compiled
-def _bring(metadata: Metadata, dram: memory.Dram, node: int, level: int, wait: int, channel: int, now: float) -> int:
+def _bring(metadata: Metadata, dram: memory.Dram, node: int, level: int, urgency: int, channel: int, now: float) -> int:
     """Find a node or fetch it, and let the nodes that are displaced update their parents; returns its way."""
     a = metadata.all[0]
     wanted = -1
     while True:
-        way = _walk(metadata, dram, node, level, wait, channel, now)
+        way = _walk(metadata, dram, node, level, urgency, channel, now)
         if wanted < 0:
             wanted = way
         else:
@@ -176,11 +181,11 @@ def _bring(metadata: Metadata, dram: memory.Dram, node: int, level: int, wait: i
                 break
         node = metadata.bases[level + 1] + (node - metadata.bases[level]) // a.arity
         level += 1
-        wait = 0
+        urgency = BACKGROUND
 
 
 @inlined
-def _walk(metadata: Metadata, dram: memory.Dram, node: int, level: int, wait: int, channel: int, now: float) -> int:
+def _walk(metadata: Metadata, dram: memory.Dram, node: int, level: int, urgency: int, channel: int, now: float) -> int:
     """Find a node, or fetch it and its parents up to the first that is cached and verify them downwards.
 
     A miss that something waits for takes a place of the channel until the whole walk is verified.
@@ -195,21 +200,25 @@ def _walk(metadata: Metadata, dram: memory.Dram, node: int, level: int, wait: in
     verified = now
     while True:
         way = _find(metadata, node)
+        a.uses += 1
+        metadata.used[way] = a.uses
         if metadata.tags[way] == node:
             verified = max(verified, metadata.ready[way])
             break
-        if depth == 0 and wait:
+        if depth == 0 and urgency == WAIT:
             for other in range(1, metadata.places.shape[1]):
                 if metadata.places[channel, other] < metadata.places[channel, place]:
                     place = other
-            time = max(now, metadata.places[channel, place])
+            time = max(max(now, metadata.port[channel]), metadata.places[channel, place])
+            metadata.port[channel] = time
         if metadata.changed[way]:
             _put_back(metadata, dram, metadata.tags[way], now)
         metadata.tags[way] = node
+        if urgency == KNOWN:
+            metadata.ready[way] = now
+            break
         metadata.counts[MAC if level == a.levels else TREE if level > 0 else VN, 0] += 1
         time = memory.read(dram, node, time, now)
-        a.uses += 1
-        metadata.used[way] = a.uses
         metadata.changed[way] = 0
         metadata.ready[way] = time
         metadata.stack[0, depth] = way
@@ -224,17 +233,19 @@ def _walk(metadata: Metadata, dram: memory.Dram, node: int, level: int, wait: in
         if level < a.levels:
             verified += a.hash
         metadata.ready[way] = verified
-    if depth > 0 and wait:
-        # The check of a line against its MAC takes as long as that of a node against its parent.
-        metadata.places[channel, place] = verified if level < a.levels else verified + a.hash
+    if depth > 0 and urgency == WAIT:
+        metadata.places[channel, place] = verified
     return way
 
 
 @inlined
 def _find(metadata: Metadata, node: int) -> int:
-    """Way that holds a node, else the way of its set that was used longest ago."""
+    """Way that holds a node, else the way of its set that was used longest ago.
+
+    Sets are hashed: the chunks of threads lie at powers of two, and their nodes would all meet in one set.
+    """
     ways = metadata.all[0].ways
-    first = np.int64(np.uint32(node) % np.uint32(metadata.all[0].sets)) * ways
+    first = (((node * _HASH & 0xFFFFFFFF) * metadata.all[0].sets) >> 32) * ways
     for way in range(first, first + ways):
         if metadata.tags[way] == node:
             return way

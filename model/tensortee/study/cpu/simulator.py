@@ -13,7 +13,8 @@ import numpy.typing as npt
 from tensortee.study.conservation import at_most, conserve, not_negative
 from tensortee.study.cpu import dram as memory
 from tensortee.study.cpu import kernels, llc, metadata, tenanalyzer
-from tensortee.study.cpu.compiled import compiled
+from tensortee.study.cpu.compiled import compiled, inlined
+from tensortee.study.cpu.meta_table import entry_at
 from tensortee.study.hardware import LINE_BYTES, Cpu
 
 Scheme = Literal["none", "sgx", "softvn", "tenanalyzer"]
@@ -26,9 +27,24 @@ READS, WRITES, LOOKUPS, HIT_IN, HIT_BOUNDARY, WRONG = range(6)
 """Places in the counters of a run: data lines read and written in DRAM, read look-ups of the cores and their hits,
 on-chip version numbers that differed from the off-chip one."""
 
+LLC_LINES_MIN = 1 << 14
+"""A smaller last-level cache would give lines back while their version numbers are still in the metadata cache."""
+
 TRACED_ACCESSES = 2_000_000
 """Data lines that a trace moves in DRAM unless the caller gives a scale: enough for every cache to be in its steady
 state for most of the time."""
+
+
+class Lines(NamedTuple):
+    """State of the data lines.
+
+    Attributes:
+        versions: VN of each line off chip, int64 [lines].
+        settled: 1 if the last read of a line was a hit-in, uint8 [lines].
+    """
+
+    versions: npt.NDArray[np.int64]
+    settled: npt.NDArray[np.uint8]
 
 
 class Cores(NamedTuple):
@@ -76,7 +92,7 @@ def _simulate(
     dram: memory.Dram,
     cache: llc.Llc,
     meta: metadata.Metadata,
-    versions: npt.NDArray[np.int64],
+    lines: Lines,
     unit: tenanalyzer.TenAnalyzer,
 ) -> None:
     """Run all accesses, always that of the thread with the smallest clock next."""
@@ -96,12 +112,13 @@ def _simulate(
         code = tenanalyzer.MISS
         if scheme == TENANALYZER:
             counts[LOOKUPS] += 1
-            code, vn = tenanalyzer.read(unit, line, versions[line])
+            code, vn = tenanalyzer.read(unit, line, lines.versions[line])
             if code == tenanalyzer.HIT_IN:
                 counts[HIT_IN] += 1
             elif code == tenanalyzer.HIT_BOUNDARY:
                 counts[HIT_BOUNDARY] += 1
-            if code != tenanalyzer.MISS and vn != versions[line]:
+            lines.settled[line] = code == tenanalyzer.HIT_IN
+            if code != tenanalyzer.MISS and vn != lines.versions[line]:
                 counts[WRONG] += 1
         arrival = now
         victim = llc.access(cache, line, access & 1)
@@ -112,10 +129,10 @@ def _simulate(
                 arrival = _check(dram, meta, scheme, code, line, arrival, aes, mac, now)
             if victim >= 0:
                 counts[WRITES] += 1
-                versions[victim] += 1
+                lines.versions[victim] += 1
                 memory.write(dram, victim, now)
                 if scheme != NONE:
-                    _protect(dram, meta, scheme, unit, victim, versions[victim], now)
+                    _protect(dram, meta, scheme, unit, lines, victim, now)
         done = max(retired[thread], arrival) + work
         retired[thread] = done
         place = oldest[thread]
@@ -128,7 +145,7 @@ def _simulate(
         issue[thread] = max(now, window[thread, place]) if position[thread] < bounds[thread + 1] else np.inf
 
 
-@compiled
+@inlined
 def _check(
     dram: memory.Dram,
     meta: metadata.Metadata,
@@ -146,32 +163,76 @@ def _check(
     if code != tenanalyzer.HIT_IN:
         channel = memory.locate(dram, line)[0]
         if scheme != SOFTVN:
-            vn = metadata.use_vn(meta, dram, line, 0, 1, channel, now)
+            vn = metadata.use_vn(meta, dram, line, 0, metadata.WAIT, channel, now)
             if code == tenanalyzer.MISS:
                 pad = vn + aes
-        tag = metadata.use_mac(meta, dram, line, 0, 1, channel, now)
+        tag = metadata.use_mac(meta, dram, line, 0, metadata.WAIT, channel, now)
         if code == tenanalyzer.MISS:
             checked = max(arrival, tag) + mac
     return max(checked, pad)
 
 
-@compiled
+@inlined
 def _protect(
     dram: memory.Dram,
     meta: metadata.Metadata,
     scheme: int,
     unit: tenanalyzer.TenAnalyzer,
+    lines: Lines,
     line: int,
-    vn: int,
     now: float,
 ) -> None:
-    """Metadata of a data line that is written back."""
+    """Metadata of a data line that is written back.
+
+    TenAnalyzer's tensor MAC is complete when all lines of an entry were written once. So the first update after a line
+    came to an entry still reads the VN off chip and writes the line's MAC; later ones know the VN and need no MAC.
+    """
     channel = memory.locate(dram, line)[0]
-    covered = scheme == TENANALYZER and tenanalyzer.write(unit, line, vn)
+    urgency = metadata.WAIT
+    covered = scheme == TENANALYZER and tenanalyzer.write(unit, line, lines.versions[line]) and lines.settled[line] == 1
+    if covered:
+        urgency = metadata.KNOWN if _vn_line_covered(unit, line) else metadata.BACKGROUND
     if scheme != SOFTVN:
-        metadata.use_vn(meta, dram, line, 1, not covered, channel, now)
+        metadata.use_vn(meta, dram, line, 1, urgency, channel, now)
     if not covered:
-        metadata.use_mac(meta, dram, line, 1, 0, channel, now)
+        metadata.use_mac(meta, dram, line, 1, metadata.BACKGROUND, channel, now)
+
+
+@inlined
+def _vn_line_covered(unit: tenanalyzer.TenAnalyzer, line: int) -> bool:
+    """Whether the entry of a line covers all lines that share its VN line, so that the chip knows all their VNs."""
+    first = line & ~((1 << metadata.LINES_PER_NODE_BITS) - 1)
+    entry = entry_at(unit.owner, line)
+    for other in range(first, first + (1 << metadata.LINES_PER_NODE_BITS)):
+        if other >= len(unit.owner) or entry_at(unit.owner, other) != entry:
+            return False
+    return True
+
+
+@compiled
+def _flush(
+    scheme: int,
+    now: float,
+    dram: memory.Dram,
+    cache: llc.Llc,
+    meta: metadata.Metadata,
+    lines: Lines,
+    unit: tenanalyzer.TenAnalyzer,
+) -> int:
+    """Write all dirty lines back, oldest first in each set; returns how many."""
+    written = 0
+    for way in range(cache.ways - 1, -1, -1):
+        for place in range(way, len(cache.entries), cache.ways):
+            entry = cache.entries[place]
+            if entry < 0 or entry & 1 == 0:
+                continue
+            cache.entries[place] = entry - 1
+            written += 1
+            lines.versions[entry >> 1] += 1
+            memory.write(dram, entry >> 1, now)
+            if scheme != NONE:
+                _protect(dram, meta, scheme, unit, lines, entry >> 1, now)
+    return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +291,10 @@ class Machine:
         self.cpu = cpu
         self.scheme = scheme
         self.dram = memory.create(cpu.dram)
-        self.cache = llc.create(round(cpu.llc_bytes / LINE_BYTES / scale), cpu.llc_ways)
+        llc_lines = min(cpu.llc_bytes // LINE_BYTES, max(LLC_LINES_MIN, round(cpu.llc_bytes / LINE_BYTES / scale)))
+        self.cache = llc.create(llc_lines, cpu.llc_ways)
         self.metadata = metadata.create(cpu)
-        self.versions = np.ones(lines, np.int64)
+        self.lines = Lines(np.ones(lines, np.int64), np.zeros(lines, np.uint8))
         self.unit = tenanalyzer.create(
             cpu.meta_table_entries,
             cpu.filter_entries,
@@ -240,12 +302,18 @@ class Machine:
             cpu.merge_candidates,
             0,
             lines - 1 if scheme == "tenanalyzer" else 0,
+            filter_patience=cpu.filter_patience,
         )
         self.ns = 0.0
         self.runs = 0
 
-    def run(self, trace: kernels.Trace) -> KernelRun:
+    def run(self, trace: kernels.Trace, *, flush: bool = False) -> KernelRun:
         """Run a kernel to the end of its last thread.
+
+        Args:
+            trace: accesses.
+            flush: whether the dirty lines go to memory at the end, because other data follows that displaces them; the
+                traffic is that of this run, but nobody waits for it.
 
         Raises:
             ConservationError: the result breaks a conservation law, or a version number was wrong.
@@ -267,10 +335,20 @@ class Machine:
             self.dram,
             self.cache,
             self.metadata,
-            self.versions,
+            self.lines,
             self.unit,
         )
         ns = float(cores.retired.max()) - self.ns
+        if flush:
+            counts[WRITES] += _flush(
+                SCHEMES[self.scheme],
+                self.ns + ns,
+                self.dram,
+                self.cache,
+                self.metadata,
+                self.lines,
+                self.unit,
+            )
         self.ns += ns
         self.runs += 1
         of_kind = self.metadata.counts - metadata_before
@@ -330,7 +408,7 @@ def run_adam(
         scale = max(1.0, 7 * sum(parameter_elements) / kernels.FP32_PER_LINE / TRACED_ACCESSES)
     trace = kernels.adam(parameter_elements, cpu, threads=threads, scale=scale)
     machine = Machine(cpu, scheme, trace.lines, scale=scale)
-    return [machine.run(trace) for _ in range(iterations)]
+    return [machine.run(trace, flush=True) for _ in range(iterations)]
 
 
 def run_stream(
@@ -349,11 +427,11 @@ def run_stream(
     scale = max(1.0, 3 * nbytes / LINE_BYTES / TRACED_ACCESSES)
     trace = kernels.stream(kind, nbytes, cpu, threads=threads, scale=scale)
     machine = Machine(cpu, scheme, trace.lines, scale=scale)
-    return [machine.run(trace) for _ in range(iterations)][-1]
+    return [machine.run(trace, flush=True) for _ in range(iterations)][-1]
 
 
 def run_gemm(n: int, tile: int, cpu: Cpu, scheme: str, *, iterations: int = 2) -> KernelRun:
     """Product of two n x n fp32 matrices in square tiles; the last of `iterations` counts, by default the second."""
     trace = kernels.gemm(n, tile, cpu)
     machine = Machine(cpu, scheme, trace.lines)
-    return [machine.run(trace) for _ in range(iterations)][-1]
+    return [machine.run(trace, flush=True) for _ in range(iterations)][-1]
