@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tensortee.study.conservation import ConservationError
 from tensortee.study.hardware import System
-from tensortee.study.step import SCHEMES, Step, StepScheme, exposed_seconds, training_step
+from tensortee.study.step import SCHEMES, Step, StepScheme, exposed_seconds, training_step, training_steps
 from tensortee.study.transfer import transfer
 from tensortee.study.workload.architecture import TransformerConfig
 from tensortee.study.workload.operators import Workload
@@ -73,6 +74,17 @@ def test_schemes_come_in_their_order() -> None:
     for part in plain.breakdown:
         assert plain.breakdown[part] <= direct.breakdown[part] * (1 + 1e-9)
         assert direct.breakdown[part] <= staged.breakdown[part] * (1 + 1e-9)
+
+
+def test_all_schemes_at_once_are_the_same_steps() -> None:
+    steps = training_steps(workload(), System(), ["tensortee", "non-secure"], adam_iteration=ITERATION)
+    assert steps == {"tensortee": step("tensortee"), "non-secure": step("non-secure")}
+
+
+def test_a_protected_step_that_is_faster_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SCHEMES, "non-secure", SCHEMES["sgx+mgx"])
+    with pytest.raises(ConservationError, match="without protection against tensortee"):
+        training_steps(workload(), System(), ["tensortee"], adam_iteration=ITERATION)
 
 
 def test_staged_gradients_are_not_hidden() -> None:

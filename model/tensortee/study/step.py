@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tensortee.study.conservation import at_most, conserve, not_negative
 from tensortee.study.cpu.simulator import KernelRun
@@ -158,6 +158,31 @@ def training_step(
     )
     _check(step, sum(elements))
     return step
+
+
+def training_steps(
+    workload: Workload, system: System, schemes: Sequence[StepScheme] = tuple(SCHEMES), **options: Any
+) -> dict[StepScheme, Step]:
+    """The same step under several schemes, checked against the one without protection.
+
+    Args:
+        workload: forward and backward of one NPU's batch.
+        system: hardware.
+        schemes: schemes.
+        **options: as of `training_step`.
+
+    Raises:
+        ValueError: an argument is out of range or unknown.
+        ConservationError: a protected step is faster than the plain one, or a result breaks another law.
+    """
+    plain = training_step(workload, system, "non-secure", **options)
+    steps = {
+        scheme: plain if scheme == "non-secure" else training_step(workload, system, scheme, **options)
+        for scheme in schemes
+    }
+    for scheme, step in steps.items():
+        at_most(f"step without protection against {scheme}", plain.seconds, step.seconds)
+    return steps
 
 
 def exposed_seconds(ready: Sequence[float], durations: Sequence[float], end: float, *, overlaps: bool) -> float:
