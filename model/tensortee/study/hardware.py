@@ -67,10 +67,10 @@ class Cpu(Parameters):
     llc_bytes: int = parameter(9 << 20, "bytes", Q, PAPER, "Last-level cache.", ge=4096)
     llc_ways: int = parameter(8, "1", Q, PAPER, "Ways of the last-level cache.", ge=1, le=32)
     outstanding_lines: int = parameter(
-        4, "lines", C, "Adam, SGX-like, 4 threads: 2.64 x", "Line misses that a core has under way.", ge=1, le=64
+        16, "lines", C, "Adam, SGX-like, 4 threads: 2.64 x", "Line misses that a core has under way.", ge=1, le=64
     )
     adam_cycles_per_element: float = parameter(
-        20.0,
+        11.0,
         "cycles",
         C,
         "Adam, SGX-like, 4 threads: 2.64 x",
@@ -89,8 +89,8 @@ class Cpu(Parameters):
     metadata_cache_ways: int = parameter(
         8, "1", M, "usual for a cache of this size", "Ways of the metadata cache.", ge=1, le=32
     )
-    metadata_misses_per_channel: int = parameter(
-        1, "1", M, "a blocking metadata cache for each channel", "Metadata misses under way.", ge=1, le=64
+    metadata_misses: int = parameter(
+        3, "1", C, "Adam, SGX-like, 4 threads: 2.64 x", "Misses of the metadata cache under way.", ge=1, le=64
     )
     aes_cycles: int = parameter(40, "cycles", Q, PAPER, "Latency of AES-128, CPU clock.", ge=0)
     mac_cycles: int = parameter(40, "cycles", Q, PAPER, "Latency of a line MAC, CPU clock.", ge=0)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """DRAM timing of the CPU: channels, banks with open rows, a write queue that drains in batches.
 
-Reads go at once; writes collect in a queue per channel and drain together when it is full, those of one row one after
-the other. Those are the effects of a first-ready scheduler that matter here: open rows and few turns of the bus.
+Reads go at once; writes collect in a queue per channel and drain together when it is full. Open rows and few turns of
+the bus are the effects of a first-ready scheduler that matter here.
 
 Banks are exact to the command: precharge, activate and column times follow one another as the standard demands. Bus and
 activate window are servers without gaps: an access takes its share of them from the time at which it is known (`now`),
@@ -35,7 +35,8 @@ _HASH = 0x9E3779B1
 
 _PARAMETERS = np.dtype(
     [(name, np.int64) for name in ("channels", "bank_bits", "row_bits")]
-    + [(name, np.float64) for name in ("transfer", "cas", "rcd", "rp", "ras", "faw", "activate", "turnaround", "controller")]
+    + [(name, np.float64) for name in ("transfer", "cas", "rcd", "rp", "ras", "faw", "activate")]
+    + [(name, np.float64) for name in ("turnaround", "controller")]
     + [(name, np.int64) for name in ("read", "written", "activated")]
 )
 _BANK = np.dtype([("row", np.int64), ("ready", np.float64), ("activated", np.float64)])
@@ -48,8 +49,9 @@ class Dram(NamedTuple):
     Attributes:
         all: one record. Of all channels: `channels`, `bank_bits` and `row_bits` (logarithms of the banks of a channel
             and the lines of a row); times in ns: `transfer` (a line on the bus, refresh included), `cas`, `rcd`, `rp`,
-            `ras`, `faw`, `activate` (its share of that window, over all ranks), `turnaround`, `controller`; events so far: lines `read` and `written`, rows `activated`.
-        banks: [channels * banks] records: open `row` or -1, `ready` for the next command and `activated`, ns.
+            `ras`, `faw`, `activate` (its share of that window, over all ranks), `turnaround`, `controller`; events so
+            far: lines `read` and `written`, rows `activated`.
+        banks: [channels * ranks * banks] records: open `row` or -1, `ready` for the next command and `activated`, ns.
         channels: [channels] records: ends of the `bus` and `activate` time given away, ns; `waiting` writes.
         queue: rows of the waiting writes, int64 [channels, write_queue_lines].
     """
@@ -160,17 +162,10 @@ def write(dram: Dram, line: int, now: float) -> None:
 
 @compiled
 def drain(dram: Dram, channel: int, now: float) -> None:
-    """Write the whole queue of a channel, row by row, then turn the bus for reads."""
-    queue = dram.queue
+    """Write the whole queue of a channel, then turn the bus for reads."""
     waiting = dram.channels[channel].waiting
-    for first in range(waiting):
-        row = queue[channel, first]
-        if row < 0:
-            continue
-        for other in range(first, waiting):
-            if queue[channel, other] == row:
-                _transfer(dram, channel, row, now, now)
-                queue[channel, other] = -1
+    for i in range(waiting):
+        _transfer(dram, channel, dram.queue[channel, i], now, now)
     if waiting > 0:
         dram.channels[channel].bus += dram.all[0].turnaround
     dram.channels[channel].waiting = 0

@@ -5,10 +5,12 @@ A VN line holds the 56-bit version numbers of eight data lines, a MAC line their
 the VN lines ends in a root on the chip. A node that is fetched is verified against its parent, which is fetched too
 unless it is cached, up to the first cached node. A node that leaves the cache changed updates its parent.
 
-The cache has few misses under way for each channel: a miss keeps its place until what it serves is verified, and later
-misses of the channel wait. This holds for what somebody waits for: VN and MAC of a read, and the VN that a write is
-encrypted with unless it is known on the chip. Updates in the background (MACs of writes, parents of nodes that leave) cost
-transfers but no place. A VN line whose VNs are all known on the chip is written without being fetched. Nodes live behind the data lines in the same DRAM; a node is named by its line number there.
+The cache has few misses under way: a miss keeps its place until its node is verified; a miss that finds no place holds
+up the look-ups behind it. This is for what somebody waits for: VN and MAC of a read, and the VN that a write is
+encrypted with unless the chip knows it. Updates in the background (MACs of writes, parents of nodes that leave) cost
+transfers but no place. A VN line whose VNs are all known on the chip is written without being fetched.
+
+Nodes live behind the data lines in the same DRAM; a node is named by its line number there.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ VN, TREE, MAC = 0, 1, 2
 """Kinds of nodes: first index of `Metadata.counts`, which counts lines fetched [kind, 0] and written [kind, 1]."""
 
 WAIT, BACKGROUND, KNOWN = 0, 1, 2
-"""Who uses a node: somebody who waits for it, so that a miss takes a place of its channel; an update in the background;
+"""Who uses a node: somebody who waits for it, so that a miss takes a place; an update in the background;
 or an update of a VN line whose eight VNs the chip knows, so that there is nothing to fetch."""
 
 _LEVELS_MAX = 64
@@ -39,7 +41,8 @@ _HASH = 0x9E3779B1
 
 
 _PARAMETERS = np.dtype(
-    [(name, np.int64) for name in ("ways", "sets", "arity", "levels", "uses", "evicted")] + [("hash", np.float64)]
+    [(name, np.int64) for name in ("ways", "sets", "arity", "levels", "uses", "evicted")]
+    + [("hash", np.float64), ("port", np.float64)]
 )
 
 
@@ -48,16 +51,15 @@ class Metadata(NamedTuple):
 
     Attributes:
         all: one record: `ways` of a set, `sets`, `arity` of the tree, `levels` in memory (the VN lines and the tree up
-            to the children of the root), `uses` of the cache so far, `evicted` nodes that wait, `hash` time of the
-            verification of a node or a line, ns.
+            to the children of the root), `uses` of the cache so far, `evicted` nodes that wait, `hash` time of
+            the verification of a node, `port` time from which look-ups are served, ns.
         bases: first node of each level, then of the MAC lines, int64 [levels + 1].
         tags: node that a way holds, -1 if empty, int64 [sets * ways].
         used: last use of a way, counted in uses, int64 [sets * ways].
         ready: when its node is verified and usable, ns, float64 [sets * ways].
         changed: 1 if its node must be written back, uint8 [sets * ways].
         hints: where a VN line and a MAC line were found last, by the low bits of their number, int64 [2, 256].
-        places: when each place for a miss gets free, ns, float64 [channels, metadata_misses_per_channel].
-        port: when the oldest look-up that waits for a place gets it, ns, float64 [channels].
+        places: when each place for a miss gets free, ns, float64 [metadata_misses].
         stack: ways of a tree walk, and nodes that left the cache changed and must update their parents, int64 [2, 64].
         counts: lines fetched and written by kind, int64 [3, 2].
     """
@@ -70,7 +72,6 @@ class Metadata(NamedTuple):
     changed: npt.NDArray[np.uint8]
     hints: npt.NDArray[np.int64]
     places: npt.NDArray[np.float64]
-    port: npt.NDArray[np.float64]
     stack: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
 
@@ -91,7 +92,7 @@ def create(cpu: Cpu) -> Metadata:
     size = sets * cpu.metadata_cache_ways
     parameters = np.zeros(1, _PARAMETERS)
     hash_ns = cpu.mac_cycles / cpu.clock_hz * 1e9
-    parameters[0] = (cpu.metadata_cache_ways, sets, cpu.tree_arity, len(levels), 0, 0, hash_ns)
+    parameters[0] = (cpu.metadata_cache_ways, sets, cpu.tree_arity, len(levels), 0, 0, hash_ns, 0.0)
     return Metadata(
         all=parameters,
         bases=bases,
@@ -100,15 +101,14 @@ def create(cpu: Cpu) -> Metadata:
         ready=np.zeros(size),
         changed=np.zeros(size, np.uint8),
         hints=np.zeros((2, _HINTS), np.int64),
-        places=np.zeros((cpu.dram.channels, cpu.metadata_misses_per_channel)),
-        port=np.zeros(cpu.dram.channels),
+        places=np.zeros(cpu.metadata_misses),
         stack=np.zeros((2, _LEVELS_MAX), np.int64),
         counts=np.zeros((3, 2), np.int64),
     )
 
 
 @inlined
-def use_vn(metadata: Metadata, dram: memory.Dram, line: int, change: int, urgency: int, channel: int, now: float) -> float:
+def use_vn(metadata: Metadata, dram: memory.Dram, line: int, change: int, urgency: int, now: float) -> float:
     """Use the VN of a data line.
 
     Args:
@@ -117,21 +117,18 @@ def use_vn(metadata: Metadata, dram: memory.Dram, line: int, change: int, urgenc
         line: data line.
         change: 1 if the VN is counted up, else 0.
         urgency: WAIT, BACKGROUND or KNOWN.
-        channel: channel of the data line.
         now: time of the simulation, ns.
 
     Returns:
         When the VN is there and verified, ns.
     """
-    return _use(metadata, dram, 0, 0, line >> LINES_PER_NODE_BITS, change, urgency, channel, now)
+    return _use(metadata, dram, 0, 0, line >> LINES_PER_NODE_BITS, change, urgency, now)
 
 
 @inlined
-def use_mac(
-    metadata: Metadata, dram: memory.Dram, line: int, change: int, urgency: int, channel: int, now: float
-) -> float:
+def use_mac(metadata: Metadata, dram: memory.Dram, line: int, change: int, urgency: int, now: float) -> float:
     """Use the MAC of a data line, as `use_vn`; returns when it is there, ns."""
-    return _use(metadata, dram, 1, metadata.all[0].levels, line >> LINES_PER_NODE_BITS, change, urgency, channel, now)
+    return _use(metadata, dram, 1, metadata.all[0].levels, line >> LINES_PER_NODE_BITS, change, urgency, now)
 
 
 @inlined
@@ -143,28 +140,27 @@ def _use(
     index: int,
     change: int,
     urgency: int,
-    channel: int,
     now: float,
 ) -> float:
     """Use node `index` of the VN or MAC lines, which most often is where it was last time."""
     node = metadata.bases[level] + index
     way = metadata.hints[kind, index & (_HINTS - 1)]
     if metadata.tags[way] != node:
-        way = _bring(metadata, dram, node, level, urgency, channel, now)
+        way = _bring(metadata, dram, node, level, urgency, now)
         metadata.hints[kind, index & (_HINTS - 1)] = way
     metadata.all[0].uses += 1
     metadata.used[way] = metadata.all[0].uses
     metadata.changed[way] |= change
-    return max(max(now, metadata.port[channel]), metadata.ready[way])
+    return max(max(now, metadata.all[0].port), metadata.ready[way])
 
 
 @compiled
-def _bring(metadata: Metadata, dram: memory.Dram, node: int, level: int, urgency: int, channel: int, now: float) -> int:
+def _bring(metadata: Metadata, dram: memory.Dram, node: int, level: int, urgency: int, now: float) -> int:
     """Find a node or fetch it, and let the nodes that are displaced update their parents; returns its way."""
     a = metadata.all[0]
     wanted = -1
     while True:
-        way = _walk(metadata, dram, node, level, urgency, channel, now)
+        way = _walk(metadata, dram, node, level, urgency, now)
         if wanted < 0:
             wanted = way
         else:
@@ -185,10 +181,10 @@ def _bring(metadata: Metadata, dram: memory.Dram, node: int, level: int, urgency
 
 
 @inlined
-def _walk(metadata: Metadata, dram: memory.Dram, node: int, level: int, urgency: int, channel: int, now: float) -> int:
+def _walk(metadata: Metadata, dram: memory.Dram, node: int, level: int, urgency: int, now: float) -> int:
     """Find a node, or fetch it and its parents up to the first that is cached and verify them downwards.
 
-    A miss that something waits for takes a place of the channel until the whole walk is verified.
+    A miss that something waits for takes a place until the whole walk is verified.
 
     Returns:
         Way of the node.
@@ -206,11 +202,11 @@ def _walk(metadata: Metadata, dram: memory.Dram, node: int, level: int, urgency:
             verified = max(verified, metadata.ready[way])
             break
         if depth == 0 and urgency == WAIT:
-            for other in range(1, metadata.places.shape[1]):
-                if metadata.places[channel, other] < metadata.places[channel, place]:
+            for other in range(1, len(metadata.places)):
+                if metadata.places[other] < metadata.places[place]:
                     place = other
-            time = max(max(now, metadata.port[channel]), metadata.places[channel, place])
-            metadata.port[channel] = time
+            time = max(max(now, a.port), metadata.places[place])
+            a.port = time
         if metadata.changed[way]:
             _put_back(metadata, dram, metadata.tags[way], now)
         metadata.tags[way] = node
@@ -234,7 +230,7 @@ def _walk(metadata: Metadata, dram: memory.Dram, node: int, level: int, urgency:
             verified += a.hash
         metadata.ready[way] = verified
     if depth > 0 and urgency == WAIT:
-        metadata.places[channel, place] = verified
+        metadata.places[place] = verified
     return way
 
 
@@ -246,15 +242,18 @@ def _find(metadata: Metadata, node: int) -> int:
     """
     ways = metadata.all[0].ways
     first = (((node * _HASH & 0xFFFFFFFF) * metadata.all[0].sets) >> 32) * ways
+    # Both loops without branches: which way it is cannot be predicted.
+    found = -1
     for way in range(first, first + ways):
-        if metadata.tags[way] == node:
-            return way
+        found = way if metadata.tags[way] == node else found
+    if found >= 0:
+        return found
     oldest = first
     used = metadata.used[first]
     for way in range(first + 1, first + ways):
-        if metadata.used[way] < used:
-            used = metadata.used[way]
-            oldest = way
+        older = metadata.used[way] < used
+        oldest = way if older else oldest
+        used = metadata.used[way] if older else used
     return oldest
 
 

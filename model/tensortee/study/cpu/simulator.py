@@ -102,9 +102,10 @@ def _simulate(
         thread = 0
         now = issue[0]
         for t in range(1, threads):
-            if issue[t] < now:
-                now = issue[t]
-                thread = t
+            # Without branches: which thread it is cannot be predicted.
+            earlier = issue[t] < now
+            thread = t if earlier else thread
+            now = issue[t] if earlier else now
         if now == np.inf:
             break
         access = accesses[position[thread]]
@@ -161,12 +162,11 @@ def _check(
     pad = now + aes
     checked = arrival
     if code != tenanalyzer.HIT_IN:
-        channel = memory.locate(dram, line)[0]
         if scheme != SOFTVN:
-            vn = metadata.use_vn(meta, dram, line, 0, metadata.WAIT, channel, now)
+            vn = metadata.use_vn(meta, dram, line, 0, metadata.WAIT, now)
             if code == tenanalyzer.MISS:
                 pad = vn + aes
-        tag = metadata.use_mac(meta, dram, line, 0, metadata.WAIT, channel, now)
+        tag = metadata.use_mac(meta, dram, line, 0, metadata.WAIT, now)
         if code == tenanalyzer.MISS:
             checked = max(arrival, tag) + mac
     return max(checked, pad)
@@ -187,15 +187,14 @@ def _protect(
     TenAnalyzer's tensor MAC is complete when all lines of an entry were written once. So the first update after a line
     came to an entry still reads the VN off chip and writes the line's MAC; later ones know the VN and need no MAC.
     """
-    channel = memory.locate(dram, line)[0]
     urgency = metadata.WAIT
     covered = scheme == TENANALYZER and tenanalyzer.write(unit, line, lines.versions[line]) and lines.settled[line] == 1
     if covered:
         urgency = metadata.KNOWN if _vn_line_covered(unit, line) else metadata.BACKGROUND
     if scheme != SOFTVN:
-        metadata.use_vn(meta, dram, line, 1, urgency, channel, now)
+        metadata.use_vn(meta, dram, line, 1, urgency, now)
     if not covered:
-        metadata.use_mac(meta, dram, line, 1, metadata.BACKGROUND, channel, now)
+        metadata.use_mac(meta, dram, line, 1, metadata.BACKGROUND, now)
 
 
 @inlined
@@ -339,6 +338,8 @@ class Machine:
             self.unit,
         )
         ns = float(cores.retired.max()) - self.ns
+        moved = self.dram.all["read"][0] - read + self.dram.all["written"][0] - written
+        busy = float(moved * self.dram.all["transfer"][0] / len(self.dram.channels) / ns)
         if flush:
             counts[WRITES] += _flush(
                 SCHEMES[self.scheme],
@@ -353,7 +354,6 @@ class Machine:
         self.runs += 1
         of_kind = self.metadata.counts - metadata_before
         read, written = self.dram.all["read"][0] - read, self.dram.all["written"][0] - written
-        busy = float((read + written) * self.dram.all["transfer"][0] / len(self.dram.channels) / ns)
         conserve("lines read", read, counts[READS] + of_kind[:, 0].sum())
         conserve("lines written", written, counts[WRITES] + of_kind[:, 1].sum())
         conserve("wrong version numbers", counts[WRONG] + tenanalyzer.counters(self.unit).violations, 0)

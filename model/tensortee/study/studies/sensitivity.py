@@ -34,7 +34,7 @@ class Range:
 RANGES = (
     Range("cpu.adam_cycles_per_element", 13.5, 54.0),
     Range("cpu.outstanding_lines", 4, 16),
-    Range("cpu.metadata_misses_per_channel", 1, 4),
+    Range("cpu.metadata_misses", 2, 6),
     Range("cpu.metadata_cache_bytes", 16 << 10, 128 << 10),
     Range("cpu.meta_table_entries", 128, 2048),
     Range("cpu.merge_candidates", 2, 32),
