@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``make bench``: the engine in clock cycles, then the model's speed as ratios to the raw library calls.
+"""``make bench``: the engine in clock cycles, the model's speed as ratios to raw library calls, the study's simulator.
 
-Leaves ``build/bench/engine.json`` and ``build/bench/model.json``; fails if a target is missed.
+Leaves ``build/bench/engine.json``, ``build/bench/model.json`` and ``build/bench/study.json``; fails if a target is missed.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
-    """Run both benchmarks, one after the other so that they do not slow each other down; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Measure the speed of engine and model.")
+    """Run the benchmarks one after the other, so that they do not slow each other down; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Measure the speed of engine, model and study.")
     parser.add_argument("--update", action="store_true", help="make the engine's figures the package's measured file")
     options = parser.parse_args()
     engine = ["tb.app.benchmark", *(["--update"] if options.update else [])]
     codes = [
         subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode
-        for command in (engine, ["tensortee.bench"])
+        for command in (engine, ["tensortee.bench"], ["tensortee.study.cpu.bench"])
     ]
     return max(codes)
 

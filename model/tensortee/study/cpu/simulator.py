@@ -14,7 +14,7 @@ from tensortee.study.conservation import at_most, conserve, not_negative
 from tensortee.study.cpu import dram as memory
 from tensortee.study.cpu import kernels, llc, metadata, tenanalyzer
 from tensortee.study.cpu.compiled import compiled, inlined
-from tensortee.study.cpu.meta_table import entry_at
+from tensortee.study.cpu.meta_table import TenAnalyzer, entry_at
 from tensortee.study.hardware import LINE_BYTES, Cpu
 
 Scheme = Literal["none", "sgx", "softvn", "tenanalyzer"]
@@ -93,7 +93,7 @@ def _simulate(
     cache: llc.Llc,
     meta: metadata.Metadata,
     lines: Lines,
-    unit: tenanalyzer.TenAnalyzer,
+    unit: TenAnalyzer,
 ) -> None:
     """Run all accesses, always that of the thread with the smallest clock next."""
     position, issue, retired, window, oldest, counts = cores
@@ -177,7 +177,7 @@ def _protect(
     dram: memory.Dram,
     meta: metadata.Metadata,
     scheme: int,
-    unit: tenanalyzer.TenAnalyzer,
+    unit: TenAnalyzer,
     lines: Lines,
     line: int,
     now: float,
@@ -198,7 +198,7 @@ def _protect(
 
 
 @inlined
-def _vn_line_covered(unit: tenanalyzer.TenAnalyzer, line: int) -> bool:
+def _vn_line_covered(unit: TenAnalyzer, line: int) -> bool:
     """Whether the entry of a line covers all lines that share its VN line, so that the chip knows all their VNs."""
     first = line & ~((1 << metadata.LINES_PER_NODE_BITS) - 1)
     entry = entry_at(unit.owner, line)
@@ -216,7 +216,7 @@ def _flush(
     cache: llc.Llc,
     meta: metadata.Metadata,
     lines: Lines,
-    unit: tenanalyzer.TenAnalyzer,
+    unit: TenAnalyzer,
 ) -> int:
     """Write all dirty lines back, oldest first in each set; returns how many."""
     written = 0
