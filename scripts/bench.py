@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``make bench``: the engine in clock cycles, the model's speed as ratios to raw library calls, the study's simulator.
 
-Leaves ``build/bench/engine.json``, ``build/bench/model.json`` and ``build/bench/study.json``; fails if a target is missed.
+Leaves ``engine.json``, ``model.json`` and ``study.json`` in ``build/bench``; fails if a target is missed.
 """
 
 from __future__ import annotations
