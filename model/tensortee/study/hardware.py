@@ -70,7 +70,7 @@ class Cpu(Parameters):
         16, "lines", C, "Adam, SGX-like, 4 threads: 2.64 x", "Line misses that a core has under way.", ge=1, le=64
     )
     adam_cycles_per_element: float = parameter(
-        11.0,
+        11.5,
         "cycles",
         C,
         "Adam, SGX-like, 4 threads: 2.64 x",

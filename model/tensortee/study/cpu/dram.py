@@ -11,8 +11,8 @@ a tree walk, does not lock out those that could go before it. Refresh stretches 
 
 Addresses are line numbers. Pieces of 256 bytes alternate between the channels, and each group of pieces begins with a
 hashed channel, so that neither one stream nor one stride falls on a single channel. Inside a channel a row is filled
-before the next bank, so that a stream finds its row open; the bank is hashed with upper bits of the row, as controllers
-do, so that buffers of a power-of-two size do not meet in one bank.
+before the next one, so that a stream finds its row open; the bank is a hash of the row, as controllers do, so that
+buffers whose distance is a power of two do not meet in one bank.
 
 All times are in ns.
 """
@@ -113,8 +113,7 @@ def _transfer(dram: Dram, channel: int, row: int, time: float, now: float) -> fl
     """Move one line over the bus of a channel, not before `time`; returns when it has moved."""
     t = dram.all[0]
     c = dram.channels[channel]
-    group = row >> t.bank_bits
-    bank = dram.banks[(channel << t.bank_bits) + ((row ^ (group * _HASH >> 16)) & ((1 << t.bank_bits) - 1))]
+    bank = dram.banks[(channel << t.bank_bits) + ((row * _HASH & 0xFFFFFFFF) >> (32 - t.bank_bits))]
     command = max(time, bank.ready)
     if bank.row != row:
         if bank.row >= 0:
