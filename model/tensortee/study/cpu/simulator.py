@@ -98,16 +98,23 @@ def _simulate(
     """Run all accesses, always that of the thread with the smallest clock next."""
     position, issue, retired, window, oldest, counts = cores
     threads = len(position)
+    thread = 0
+    second = -np.inf
     while True:
-        thread = 0
-        now = issue[0]
-        for t in range(1, threads):
-            # Without branches: which thread it is cannot be predicted.
-            earlier = issue[t] < now
-            thread = t if earlier else thread
-            now = issue[t] if earlier else now
-        if now == np.inf:
-            break
+        now = issue[thread]
+        if now >= second:
+            # Another thread may be first: look for it, without branches, since which it is cannot be predicted.
+            thread = 0
+            now = issue[0]
+            second = np.inf
+            for t in range(1, threads):
+                other = issue[t]
+                earlier = other < now
+                second = min(second, now if earlier else other)
+                thread = t if earlier else thread
+                now = other if earlier else now
+            if now == np.inf:
+                break
         access = accesses[position[thread]]
         line = access >> 1
         code = tenanalyzer.MISS
@@ -389,6 +396,7 @@ def run_adam(
     threads: int = 8,
     iterations: int = 1,
     scale: float | None = None,
+    apart: bool = False,
 ) -> list[KernelRun]:
     """Adam updates of a model, one after the other; see `kernels.adam`.
 
@@ -400,13 +408,14 @@ def run_adam(
         iterations: updates.
         scale: factor by which tensors and last-level cache are made smaller; by default such that an update moves
             about `TRACED_ACCESSES` lines.
+        apart: leave a gap behind each tensor, so that TenAnalyzer cannot merge neighbours.
 
     Returns:
         One run for each update, at full size.
     """
     if scale is None:
         scale = max(1.0, 7 * sum(parameter_elements) / kernels.FP32_PER_LINE / TRACED_ACCESSES)
-    trace = kernels.adam(parameter_elements, cpu, threads=threads, scale=scale)
+    trace = kernels.adam(parameter_elements, cpu, threads=threads, scale=scale, apart=apart)
     machine = Machine(cpu, scheme, trace.lines, scale=scale)
     return [machine.run(trace, flush=True) for _ in range(iterations)]
 
