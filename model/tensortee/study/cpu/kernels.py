@@ -88,7 +88,9 @@ def scaled_tensors(parameter_elements: Sequence[int], threads: int, scale: float
     return np.maximum(np.rint(full / scale).astype(np.int64), floor)
 
 
-def adam(parameter_elements: Sequence[int], cpu: Cpu, *, threads: int = 8, scale: float = 1.0) -> Trace:
+def adam(
+    parameter_elements: Sequence[int], cpu: Cpu, *, threads: int = 8, scale: float = 1.0, apart: bool = False
+) -> Trace:
     """One Adam update of all parameters: 28 bytes a parameter, of which 12 are written.
 
     Parameters, both moments and gradients are four flat fp32 buffers. Each tensor is cut in one contiguous chunk for
@@ -99,6 +101,7 @@ def adam(parameter_elements: Sequence[int], cpu: Cpu, *, threads: int = 8, scale
         cpu: CPU, for the arithmetic.
         threads: threads.
         scale: factor by which tensors are made smaller, see `scaled_tensors`.
+        apart: leave a gap behind each tensor, so that no two of them are neighbours.
 
     Raises:
         ValueError: there is no tensor, or one without elements.
@@ -107,9 +110,10 @@ def adam(parameter_elements: Sequence[int], cpu: Cpu, *, threads: int = 8, scale
         raise ValueError("a model has at least one tensor, and each has at least one element")
     full = int((-(-np.asarray(parameter_elements, np.int64) // FP32_PER_LINE)).sum())
     tensors = scaled_tensors(parameter_elements, threads, scale)
-    starts = np.concatenate(([0], np.cumsum(tensors)[:-1]))
+    ends = np.cumsum(tensors + apart * GAP_LINES)
+    starts = np.concatenate(([0], ends[:-1]))
     total = int(tensors.sum())
-    buffers = _buffers(total, total, total, total)
+    buffers = _buffers(*[int(ends[-1])] * 4)
     parts = []
     for thread in range(threads):
         begin, end = _split(tensors, threads, thread)
