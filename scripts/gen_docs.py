@@ -15,6 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASURED_FILE = ROOT / "model" / "tensortee" / "data" / "engine_performance.json"
+STUDY_FILE = ROOT / "tests" / "study" / "data" / "paper_results.json"
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -57,9 +58,37 @@ def study_config(_measured: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def study_comparisons(_measured: dict[str, Any]) -> str:
+    """Return the table of the paper's numbers beside ours."""
+    rows = [
+        [row["quantity"], f"{row['printed']:g}", f"{row['ours']:.3g}", f"{row['error']:+.0%}", row["kind"]]
+        for row in json.loads(STUDY_FILE.read_text())["comparisons"]
+    ]
+    return markdown_table(["quantity", "printed", "ours", "error", "kind"], rows)
+
+
+def study_models(_measured: dict[str, Any]) -> str:
+    """Return the table of the models' training steps."""
+    rows = [
+        [
+            row["model"],
+            f"{row['parameters'] / 1e6:.0f} M",
+            str(row["batch"]),
+            "" if row["printed_speedup"] is None else f"{row['printed_speedup']:g}",
+            f"{row['speedup']:.2f}",
+            f"{row['overhead']:.1%}",
+        ]
+        for row in json.loads(STUDY_FILE.read_text())["speedups"]
+    ]
+    head = ["model", "parameters", "batch", "speed-up printed", "speed-up", "overhead over non-secure"]
+    return markdown_table(head, rows)
+
+
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "engine-performance": ("docs/results.md", engine_performance),
     "command-cycles": ("docs/results.md", command_cycles),
+    "study-models": ("docs/study/results.md", study_models),
+    "study-comparisons": ("docs/study/results.md", study_comparisons),
     "study-config": ("docs/study/README.md", study_config),
 }
 

@@ -83,3 +83,14 @@ def test_arguments() -> None:
         kernels.gemm(100, 64, CPU)
     with pytest.raises(ValueError, match="at least 0"):
         kernels.with_noise(kernels.stream("copy", 64, CPU), -1)
+
+
+def test_tensors_apart_are_no_neighbours() -> None:
+    sizes = [16 * 30, 16 * 50]
+    near, far = (kernels.adam(sizes, CPU, threads=2, apart=apart) for apart in (False, True))
+    assert len(near.accesses) == len(far.accesses) == 4 * 80
+    assert near.scale == far.scale == 1
+    lines = np.unique(far.accesses >> 1)
+    gaps = np.diff(lines)
+    assert np.count_nonzero(gaps > 1) == 7
+    assert np.unique(near.accesses >> 1).size == lines.size

@@ -32,14 +32,14 @@ class Range:
 
 
 RANGES = (
-    Range("cpu.adam_cycles_per_element", 13.5, 54.0),
-    Range("cpu.outstanding_lines", 4, 16),
+    Range("cpu.adam_cycles_per_element", 6.0, 24.0),
+    Range("cpu.outstanding_lines", 3, 12),
     Range("cpu.metadata_misses", 2, 6),
     Range("cpu.metadata_cache_bytes", 16 << 10, 128 << 10),
     Range("cpu.meta_table_entries", 128, 2048),
     Range("cpu.merge_candidates", 2, 32),
     Range("cpu.dram.channels", 1, 4),
-    Range("cpu.dram.controller_ns", 10.0, 40.0),
+    Range("cpu.dram.controller_ns", 15.0, 60.0),
     Range("npu.dram_bytes_per_second", 64e9, 512e9),
     Range("npu.dram_efficiency", 0.75, 1.0),
     Range("npu.scratchpad_bytes", 16 << 20, 64 << 20),
