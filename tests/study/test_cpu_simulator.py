@@ -179,4 +179,7 @@ def test_benchmark_measures_every_target(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(bench, "_RUNS", 1)
     speeds = bench.benchmark()
     assert speeds.keys() == bench.TARGETS.keys()
-    assert all(speed > 0 for speed in speeds.values())
+    for speed in speeds.values():
+        assert speed["data"] > 0
+        assert speed["metadata"] > 0
+        assert speed["all"] == speed["data"] + speed["metadata"]

@@ -101,6 +101,7 @@ class Cpu(Parameters):
         "holds 16 bytes a parameter for 2.8 billion parameters; sets the height of the tree",
         "Protected memory.",
         ge=1 << 20,
+        le=1 << 41,
     )
     meta_table_entries: int = parameter(512, "1", Q, PAPER, "Entries of TenAnalyzer's Meta Table.", ge=1, le=1 << 16)
     filter_entries: int = parameter(10, "1", Q, PAPER, "Entries of the Tensor Filter.", ge=1, le=256)

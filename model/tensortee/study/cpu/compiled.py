@@ -2,7 +2,7 @@
 """Decorators of compiled functions that run for every line access.
 
 Such a function must not allocate an array, and its arrays are kept alive by the Python caller: without Numba's
-reference counts a look-up takes a few nanoseconds instead of fifty.
+reference counts a look-up takes a few nanoseconds instead of fifty. No time is ever NaN, so the compiler need not ask.
 
 Numba keeps compiled code beside the source and compiles again when the file of a function changes, but not when a
 function changes that it calls from another file. So the code is kept in a folder named by a hash of all sources here.
@@ -39,7 +39,9 @@ def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = _FOLDER
         try:
-            return numba.njit(cache=True, _nrt=False, error_model="numpy", **options)(function)
+            return numba.njit(cache=True, _nrt=False, error_model="numpy", fastmath={"nnan", "nsz"}, **options)(
+                function
+            )
         finally:
             numba.config.CACHE_DIR = before
 

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tensortee.study.cpu import dram as memory
-from tensortee.study.cpu.compiled import compiled, inlined
+from tensortee.study.cpu.compiled import inlined
 from tensortee.study.hardware import LINE_BYTES, Cpu
 
 LINES_PER_NODE_BITS = 3
@@ -37,6 +37,7 @@ or an update of a VN line whose eight VNs the chip knows, so that there is nothi
 
 _LEVELS_MAX = 64
 _HINTS = 256
+_USUAL_WAYS = 8
 _HASH = 0x9E3779B1
 
 
@@ -154,7 +155,7 @@ def _use(
     return max(max(now, metadata.all[0].port), metadata.ready[way])
 
 
-@compiled
+@inlined
 def _bring(metadata: Metadata, dram: memory.Dram, node: int, level: int, urgency: int, now: float) -> int:
     """Find a node or fetch it, and let the nodes that are displaced update their parents; returns its way."""
     a = metadata.all[0]
@@ -175,7 +176,7 @@ def _bring(metadata: Metadata, dram: memory.Dram, node: int, level: int, urgency
                 level += 1
             if level + 1 < a.levels:
                 break
-        node = metadata.bases[level + 1] + (node - metadata.bases[level]) // a.arity
+        node = _parent(metadata, node, level)
         level += 1
         urgency = BACKGROUND
 
@@ -221,7 +222,7 @@ def _walk(metadata: Metadata, dram: memory.Dram, node: int, level: int, urgency:
         depth += 1
         if level + 1 >= a.levels:
             break
-        node = metadata.bases[level + 1] + (node - metadata.bases[level]) // a.arity
+        node = _parent(metadata, node, level)
         level += 1
     for i in range(depth - 1, -1, -1):
         way = metadata.stack[0, i]
@@ -242,19 +243,33 @@ def _find(metadata: Metadata, node: int) -> int:
     """
     ways = metadata.all[0].ways
     first = (((node * _HASH & 0xFFFFFFFF) * metadata.all[0].sets) >> 32) * ways
+    if ways == _USUAL_WAYS:
+        return _find_in_set(metadata, node, first, _USUAL_WAYS)  # a constant, so that the loops are unrolled
+    return _find_in_set(metadata, node, first, ways)
+
+
+@inlined
+def _find_in_set(metadata: Metadata, node: int, first: int, ways: int) -> int:
     # Both loops without branches: which way it is cannot be predicted.
     found = -1
-    for way in range(first, first + ways):
-        found = way if metadata.tags[way] == node else found
+    for way in range(ways):
+        found = way if metadata.tags[first + way] == node else found
     if found >= 0:
-        return found
-    oldest = first
+        return first + found
+    oldest = 0
     used = metadata.used[first]
-    for way in range(first + 1, first + ways):
-        older = metadata.used[way] < used
+    for way in range(1, ways):
+        older = metadata.used[first + way] < used
         oldest = way if older else oldest
-        used = metadata.used[way] if older else used
-    return oldest
+        used = metadata.used[first + way] if older else used
+    return first + oldest
+
+
+@inlined
+def _parent(metadata: Metadata, node: int, level: int) -> int:
+    """Node one level up; unsigned and short, because that division is quick."""
+    place = np.uint32(node - metadata.bases[level]) // np.uint32(metadata.all[0].arity)
+    return metadata.bases[level + 1] + np.int64(place)
 
 
 @inlined

@@ -34,6 +34,9 @@ TRACED_ACCESSES = 2_000_000
 """Data lines that a trace moves in DRAM unless the caller gives a scale: enough for every cache to be in its steady
 state for most of the time."""
 
+TRACED_ACCESSES_PER_TENSOR = 5_000
+"""At least so many for each tensor of Adam: chunks of threads that are too short teach TenAnalyzer nothing."""
+
 
 class Lines(NamedTuple):
     """State of the data lines.
@@ -407,14 +410,15 @@ def run_adam(
         threads: threads.
         iterations: updates.
         scale: factor by which tensors and last-level cache are made smaller; by default such that an update moves
-            about `TRACED_ACCESSES` lines.
+            about `TRACED_ACCESSES` lines, more for many tensors.
         apart: leave a gap behind each tensor, so that TenAnalyzer cannot merge neighbours.
 
     Returns:
         One run for each update, at full size.
     """
     if scale is None:
-        scale = max(1.0, 7 * sum(parameter_elements) / kernels.FP32_PER_LINE / TRACED_ACCESSES)
+        traced = max(TRACED_ACCESSES, TRACED_ACCESSES_PER_TENSOR * len(parameter_elements))
+        scale = max(1.0, 7 * sum(parameter_elements) / kernels.FP32_PER_LINE / traced)
     trace = kernels.adam(parameter_elements, cpu, threads=threads, scale=scale, apart=apart)
     machine = Machine(cpu, scheme, trace.lines, scale=scale)
     return [machine.run(trace, flush=True) for _ in range(iterations)]

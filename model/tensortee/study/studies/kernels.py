@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from tensortee.study.cpu.simulator import KernelRun, run_adam, run_gemm
 from tensortee.study.hardware import Cpu
 from tensortee.study.results import AdamRow, CpuScheme, GemmResults, TensorsLimitRow
@@ -81,13 +83,16 @@ def gemm(cpu: Cpu) -> GemmResults:
 
 
 def tensors_limit(tensors: int, cpu: Cpu) -> TensorsLimitRow:
-    """Adam over a number of equal tensors that lie apart, so that no two of them can share an entry.
+    """Adam over a number of tensors of many sizes that lie apart, so that no two of them can share an entry.
+
+    Equal tensors at equal distances would be tiles of one, and TenAnalyzer would find that.
 
     Args:
         tensors: parameters; each has four tensors (parameter, two moments, gradient).
         cpu: hardware.
     """
-    elements = [LIMIT_PARAMETERS // tensors] * tensors
+    sizes = np.random.default_rng(tensors).uniform(0.5, 1.5, tensors)
+    elements = [int(size) for size in sizes * LIMIT_PARAMETERS / sizes.sum()]
     threads = 1
     plain = run_adam(elements, cpu, "none", threads=threads, iterations=2, apart=True)[-1]
     run = run_adam(elements, cpu, "tenanalyzer", threads=threads, iterations=LIMIT_ITERATION, apart=True)[-1]

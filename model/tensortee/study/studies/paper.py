@@ -332,6 +332,7 @@ _STAGING = (
 _LEARNING = "entries merge as soon as they touch, so that TenAnalyzer has learned after one update"
 
 NOTES = {
+    "speed-up over SGX+MGX, largest": "of OPT-6.7B, for which nothing is printed; LLAMA2-7B is below",
     "overhead over non-secure, average": (
         "Adam with 8 threads takes nine tenths of the DRAM's rate, so the version numbers and tree nodes that "
         "TenAnalyzer still writes are seen; the printed figure leaves them room"
