@@ -8,6 +8,7 @@ Exit status as for the other commands: 0 done; 1 points of a sweep failed; 2 the
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,7 @@ Output = Annotated[
 @contextmanager
 def _reporting(as_json: bool, interrupted: str = "interrupted") -> Iterator[None]:
     """Turn every foreseeable error into one line, or one JSON object, and an exit status."""
+    warnings.formatwarning = lambda message, *_place, **_line: f"warning: {message}\n"
     with reporting(as_json, usage_errors=(ValueError,), interrupted=interrupted):
         try:
             yield

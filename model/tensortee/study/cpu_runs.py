@@ -45,7 +45,7 @@ def adam(elements: tuple[int, ...], cpu: Cpu, scheme: str, threads: int, iterati
         threads: threads.
         iteration: iteration of the training run, from 1; only "tenanalyzer" learns from one to the next.
     """
-    iterations = iteration if scheme == "tenanalyzer" else 1
+    iterations = iteration if scheme == "tenanalyzer" else min(iteration, WARM_ITERATION)
     return run_adam(elements, cpu, scheme, threads=threads, iterations=iterations)[-1]
 
 

@@ -95,10 +95,10 @@ class Cpu(Parameters):
     mac_cycles: int = parameter(40, "cycles", Q, PAPER, "Latency of a line MAC, CPU clock.", ge=0)
     tree_arity: int = parameter(8, "1", Q, PAPER, "Children of a tree node.", ge=2, le=64)
     protected_bytes: int = parameter(
-        64 << 30,
+        128 << 30,
         "bytes",
         M,
-        "holds 16 bytes a parameter for 2.8 billion parameters; sets the height of the tree",
+        "holds 16 bytes a parameter of the largest model of the paper; sets the height of the tree",
         "Protected memory.",
         ge=1 << 20,
         le=1 << 41,

@@ -161,7 +161,9 @@ def _paper(results: PaperResults) -> Content:
     predictions = [row for row in rows if row.kind == "prediction"]
     known = [row.error for row in predictions if row.error is not None]
     near = sum(abs(error) <= 0.3 for error in known)
-    conclusion = f"{near} of {len(known)} predictions lie within 30 % of the printed numbers."
+    far = [row for row in predictions if row.error is not None and abs(row.error) > 0.3]
+    conclusion = f"{near} of {len(known)} predictions lie within 30 % of the printed numbers"
+    conclusion += f"; not: {', '.join(f'{row.quantity} ({row.error:+.0%})' for row in far)}." if far else "."
     if models := results.speedups:
         speedup = sum(row.speedup for row in models) / len(models)
         overhead = sum(row.overhead for row in models) / len(models)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import cast
@@ -14,6 +15,7 @@ from tensortee.study.npu.simulator import NpuRun, run_workload
 from tensortee.study.results import Quantity, RunResults, SchemeRow, input_rows
 from tensortee.study.step import StepScheme, training_step
 from tensortee.study.workload import catalog, huggingface, layer_table
+from tensortee.study.workload.architecture import TransformerConfig
 from tensortee.study.workload.backward import with_backward
 from tensortee.study.workload.footprint import inference_footprint, training_footprint
 from tensortee.study.workload.operators import Workload
@@ -124,11 +126,13 @@ def _transformer(config: Config) -> Question:
             generated = GENERATED_TOKENS if architecture.decoder else 0
         steps = max(0, generated - 1)
         prompt = config.prompt_length or max(1, min(PROMPT_LENGTH, architecture.max_positions - steps))
+        _warn_of_positions(architecture, prompt + steps)
         answer = inference_workload(architecture, batch, prompt, generated, attention=config.attention)
         needed = inference_footprint(architecture, batch, prompt + steps)
         resident = needed.total - (config.offloaded_share or 0.0) * needed.weights
         return Question(_noting_size(answer, resident, config), batch, prompt, steps)
     length = config.sequence_length or length
+    _warn_of_positions(architecture, length)
     offload = config.mode == "training"
     workload = training_workload(
         architecture, batch, length, attention=config.attention, dropout=config.dropout, offload=offload
@@ -145,12 +149,21 @@ def _transformer(config: Config) -> Question:
     return Question(_noting_size(workload if offload else npu_training_workload(workload), needed.total, config))
 
 
+def _warn_of_positions(architecture: TransformerConfig, tokens: int) -> None:
+    if tokens > architecture.max_positions:
+        warnings.warn(
+            f"{architecture.name} has positions for {architecture.max_positions} tokens, a sequence has {tokens}",
+            stacklevel=2,
+        )
+
+
 def _noting_size(workload: Workload, needed: float, config: Config) -> Workload:
     """Say that the data does not fit on the NPU, if so: the times then hold for an NPU with more memory."""
     capacity = config.system.npu.dram_capacity_bytes
     if needed <= capacity:
         return workload
     text = f"swapping: the data takes at least {needed / 1e9:.1f} GB, the NPU's memory has {capacity / 1e9:.1f} GB"
+    warnings.warn(f"{workload.name} does not fit on the NPU, the times leave out {text}", stacklevel=2)
     return replace(workload, unmodelled=(text, *workload.unmodelled))
 
 

@@ -31,6 +31,7 @@ from tensortee.study.studies import generation, kernels, sensitivity
 from tensortee.study.studies.models import ModelStudy, study_model, workload_of
 from tensortee.study.studies.tasks import Progress, Task, run_tasks
 from tensortee.study.transfer import reencryption_dram_share
+from tensortee.study.units import Origin
 from tensortee.study.workload.catalog import BEYOND, MODELS, CatalogEntry
 from tensortee.study.workload.operators import Workload
 
@@ -318,7 +319,11 @@ def _comparisons(
             reencryption_dram_share(system),
         )
     )
-    rows += [of(item.item, item.unit, item.printed, item.value) for item in cells if item.printed is not None]
+    rows += [
+        of(item.item, item.unit, item.printed, item.value)
+        for item in cells
+        if item.printed is not None and item.origin is not Origin.QUOTED
+    ]
     return [row.model_copy(update={"note": row.note or NOTES.get(row.quantity, "")}) for row in rows]
 
 
