@@ -297,3 +297,20 @@ def test_interrupt_while_threads_start(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_batches([Batch(0, (), 0)], make_worker, 2)
     assert stopped == [True]
+
+
+def test_interrupt_that_a_worker_receives() -> None:
+    """The system may hand a signal to any thread, and the main thread must notice all the same."""
+    stopped: list[bool] = []
+
+    def make_worker(stop: threading.Event) -> Callable[[Batch], None]:
+        def work(_batch: Batch) -> None:
+            time.sleep(0.05)  # until the main thread waits
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+            stopped.append(stop.wait(30))
+
+        return work
+
+    with pytest.raises(KeyboardInterrupt):
+        run_batches([Batch(0, (), 0)], make_worker, 1)
+    assert stopped == [True]

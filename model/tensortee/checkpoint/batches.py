@@ -7,8 +7,8 @@ Memory is bounded by the buffers: `threads` times two buffers of `CHUNK_BYTES`, 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from tensortee.checkpoint.layout import align
@@ -16,6 +16,7 @@ from tensortee.checkpoint.table import ShardTable, TensorRecord
 
 # Small enough to stay in a core's cache between reading, encrypting and writing.
 CHUNK_BYTES = 1 << 20
+POLL_SECONDS = 0.1
 
 
 class StoppedError(Exception):
@@ -66,6 +67,17 @@ def make_batches(index: int, shard: ShardTable) -> Iterator[Batch]:
         yield batch()
 
 
+def _wait(futures: Sequence[Future[None]]) -> None:
+    """Wait until all are done or one has failed.
+
+    In short waits, because a signal that comes just before a wait, or while a worker runs, does not end it.
+    """
+    while True:
+        done, running = wait(futures, timeout=POLL_SECONDS, return_when=FIRST_EXCEPTION)
+        if not running or any(future.exception() for future in done):
+            return
+
+
 def run_batches(
     batches: Iterable[Batch], make_worker: Callable[[threading.Event], Callable[[Batch], None]], threads: int
 ) -> None:
@@ -99,7 +111,7 @@ def run_batches(
         try:
             # Inside, because an interrupt may come while a thread is being started.
             futures = [pool.submit(work) for _ in range(threads)]
-            wait(futures, return_when=FIRST_EXCEPTION)
+            _wait(futures)
         finally:
             stop.set()
     errors = [error for future in futures if (error := future.exception()) is not None]
