@@ -440,6 +440,7 @@ def test_interrupt_is_clean(place: Path, number: signal.Signals) -> None:
         stderr=subprocess.PIPE,
         text=True,
         cwd=place,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # a job in the background ignores SIGINT
     )
     descriptors = Path(f"/proc/{process.pid}/fd")
     deadline = time.monotonic() + 60
