@@ -11,7 +11,7 @@ JOBS ?= $(shell nproc)
 # Flags of this make are not meant for the makefiles of the simulations.
 unexport MAKEFLAGS MFLAGS MAKELEVEL
 
-.PHONY: help setup sim test lint format cov bench synth scalesim docs clean distclean
+.PHONY: help setup sim test lint format cov bench study synth scalesim docs clean distclean
 
 help: ## List the targets and options
 	@echo "usage: make TARGET [OPTION=VALUE ...]"
