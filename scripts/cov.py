@@ -215,7 +215,7 @@ def write_html(files: list[FileCoverage], groups: list[FunctionalGroup], folder:
     for item in files:
         lines = [
             (number, text, item.line_counts.get(number), ", ".join(item.missed_toggles.get(number, [])))
-            for number, text in enumerate((RTL / item.name).read_text().splitlines(), 1)
+            for number, text in enumerate(next(RTL.rglob(item.name)).read_text().splitlines(), 1)
         ]
         (folder / f"{item.name}.html").write_text(source.render(style=_STYLE, item=item, lines=lines))
 

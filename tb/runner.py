@@ -107,13 +107,13 @@ def rtl_sources(*modules: str) -> list[Path]:
     Raises:
         SimulationError: there is no such module.
     """
+    files = {path.stem: path for path in sorted(RTL.rglob("*.v"))}
     if not modules:
-        return sorted(RTL.glob("*.v"))
-    paths = [RTL / f"{module}.v" for module in modules]
-    for path in paths:
-        if not path.is_file():
-            raise SimulationError(f"no RTL module {path.stem}: {path} does not exist")
-    return paths
+        return list(files.values())
+    missing = [module for module in modules if module not in files]
+    if missing:
+        raise SimulationError(f"no RTL module {', '.join(missing)} below {RTL}")
+    return [files[module] for module in modules]
 
 
 def seed_from_environment(seed: int | None = None) -> int:

@@ -158,7 +158,7 @@ def coverage_line(count: int, **fields: str) -> str:
 
 
 def test_verilator_coverage_is_merged(tmp_path: Path) -> None:
-    name = str(ROOT / "rtl" / "skid_buffer.v")
+    name = str(ROOT / "rtl" / "cells" / "skid_buffer.v")
     line = {"f": name, "n": "5", "t": "line", "o": "if", "h": "top.a"}
     first = coverage_line(0, l="36", S="36-37", **line) + coverage_line(0, l="40", S="40", **line)
     first += coverage_line(2, f=name, l="16", n="9", t="toggle", o="clk:0->1", h="top.a")

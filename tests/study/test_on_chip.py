@@ -44,7 +44,7 @@ def test_engine_sizes_are_those_of_the_rtl() -> None:
     assert npu.tensor_table_slots == rtl_parameter("SLOTS")
     assert npu.write_map_words == rtl_parameter("MAP_WORDS")
     assert rtl_parameter("ADDR_W") == LINE_ADDRESS_BITS + 6
-    assert re.search(rf"\.W\s*\({WRITE_MAP_WORD_BITS}\)", (RTL / "write_map.v").read_text())
+    assert re.search(rf"\.W\s*\({WRITE_MAP_WORD_BITS}\)", (RTL / "tensor" / "write_map.v").read_text())
 
 
 def test_engine_grows_with_its_slots() -> None:
