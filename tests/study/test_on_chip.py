@@ -23,7 +23,7 @@ LINE_ADDRESS_BITS = 40 - 6
 
 def slot_registers(module: str) -> dict[str, int]:
     """Bits of each array of registers with one element for each slot."""
-    found = re.findall(r"reg\s+(?:\[([\w-]+):0\])?\s*(\w+)\s+\[0:SLOTS-1\]", (RTL / f"{module}.v").read_text())
+    found = re.findall(r"reg\s+(?:\[([\w-]+):0\])?\s*(\w+)\s+\[0:SLOTS-1\]", next(RTL.rglob(f"{module}.v")).read_text())
     width = {"": 1, "LW-1": LINE_ADDRESS_BITS}
     return {f"{module}.{name}": width[high] if high in width else int(high) + 1 for high, name in found}
 
