@@ -4,11 +4,19 @@
 `TensorVault` seals and opens tensors under a key and does the numbering. `seal` and `unseal` are the primitives below.
 """
 
-from tensortee.accumulator import LineAccumulator
-from tensortee.counter import FileCounter, MonotonicCounter
-from tensortee.errors import CoverageError, ExhaustedError, IntegrityError, RollbackError, TensorTeeError
-from tensortee.sealing import SealedTensor, forget_keys, seal, unseal
-from tensortee.vault import TensorVault
+from tensortee.format import (
+    CoverageError,
+    ExhaustedError,
+    IntegrityError,
+    LineAccumulator,
+    RollbackError,
+    SealedTensor,
+    TensorTeeError,
+    forget_keys,
+    seal,
+    unseal,
+)
+from tensortee.vault import FileCounter, MonotonicCounter, TensorVault
 
 __all__ = [
     "CoverageError",
