@@ -90,7 +90,7 @@ class Attacker(Player):
         self.dram.memory.poke(BASE, owed)
 
     async def close_or_pay(self, opcode: Opcode, difference: bytes) -> Result:
-        """Close a window. If the engine waits for what the memory owes, the memory pays it all, and the plot is over."""
+        """Close a window. If the engine waits for what the memory owes, the memory pays, and the plot is over."""
         await self.registers.write("CMD", SLOT=0, OPCODE=opcode)
         for _ in range(PATIENCE_CYCLES // 8):
             if not await self.registers.get("STATUS.CMD_BUSY"):
@@ -171,7 +171,7 @@ async def into_a_window(dut: Any) -> None:
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def into_a_session(dut: Any) -> None:
-    """A beat owed before ZEROIZE is counted under the next key: a window passes in which the memory owes a line's end."""
+    """A beat owed before ZEROIZE is counted under the next key: a window passes that lacks the end of a line."""
     tail = 5
     attack = await attacker(dut, LINE_BYTES + tail)
     beats = LINE_BYTES // attack.bytes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The forgery by late beats: it succeeds on the engine with the old fault put back, and fails on the engine as it is."""
+"""The forgery by late beats succeeds on the engine with the old fault put back, and fails on the engine as it is."""
 
 from __future__ import annotations
 
