@@ -24,8 +24,8 @@ from tb.memory import LINE_BYTES
 FORGED_VARIABLE = "FORGED"
 PATIENCE_CYCLES = 1500
 """How long a command that waits for the memory is watched before the memory pays."""
-OWING, WRITER, READER, TAIL = 0, 1, 2, 3
-"""IDs of bursts: beats of one ID stay in order, so what is owed to one does not hold up the others."""
+READER, TAIL, OWING = 1, 2, 3
+"""IDs of reads (writes have 0): beats of one ID stay in order, so what is owed to one does not hold up the others."""
 
 
 class OwingDram(Dram):
@@ -124,7 +124,7 @@ async def attacker(dut: Any, nbytes: int) -> Attacker:
     return result
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def into_an_epoch(dut: Any) -> None:
     """An owed beat is added to the next write epoch: the tag that is sealed is that of other data."""
     attack = await attacker(dut, 2 * LINE_BYTES)
@@ -144,7 +144,7 @@ async def into_an_epoch(dut: Any) -> None:
     verdict(forged, "into the next epoch")
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def into_a_window(dut: Any) -> None:
     """The last beat owed to one read window balances hash and count of the next: five bytes are wrong, VERIFIED."""
     tail = 5
@@ -169,7 +169,7 @@ async def into_a_window(dut: Any) -> None:
     verdict(forged, "into the next window")
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def into_a_session(dut: Any) -> None:
     """A beat owed before ZEROIZE is counted under the next key: a window passes that lacks the end of a line."""
     tail = 5
