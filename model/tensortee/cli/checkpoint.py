@@ -70,7 +70,9 @@ Threads = Annotated[
     int | None, typer.Option(min=1, max=256, help="Worker threads. Default: one for each core, at most 8.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace the output if it is a regular file or a sealed checkpoint.")
+]
 NoSync = Annotated[
     bool,
     typer.Option("--no-sync", help="Do not wait for the disk: safe when the program dies, not when the machine does."),
@@ -123,9 +125,11 @@ def reporting(
         signal.signal(signal.SIGTERM, previous)
 
 
-def _check_output(path: Path) -> None:
+def _check_output(path: Path, key_file: Path | None = None) -> None:
     if str(path) == "-":
         raise OutputError("standard output cannot be used: give the name of what to make")
+    if key_file is not None and path.exists() and key_file.exists() and path.samefile(key_file):
+        raise OutputError(f"{path} is the key file: choose another name")
 
 
 def _count(number: int, noun: str) -> str:
@@ -259,9 +263,9 @@ def unseal(
     no_sync: NoSync = False,
     as_json: Json = False,
 ) -> None:
-    """Open a sealed checkpoint, bit for bit. Nothing comes out unless all of it is authentic."""
+    """Open a sealed checkpoint, bit for bit, for your eyes only. Nothing comes out unless all of it is authentic."""
     with reporting(as_json):
-        _check_output(output)
+        _check_output(output, key_file)
         key = _read_key(key_file)
         report = _with_progress(
             "opening",

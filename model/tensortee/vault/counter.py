@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from tensortee.checkpoint.atomic import write_file
+from tensortee.checkpoint.target import describe
+
 
 class MonotonicCounter(Protocol):
     """A counter that an attacker cannot set back, for example in a TPM. One counter serves one key."""
@@ -51,6 +54,8 @@ class FileCounter:
             FileNotFoundError: the file was never created.
             ValueError: the file does not hold a number.
         """
+        if self._path.exists() and not self._path.is_file():
+            raise ValueError(f"{self._path} does not hold a counter: it is {describe(self._path)}")
         text = self._path.read_text(encoding="ascii")
         if not text.strip().isdecimal():
             raise ValueError(f"{self._path} does not hold a counter")
@@ -59,15 +64,5 @@ class FileCounter:
     def advance(self) -> int:
         """Count on by one, durably, and return the new number. Use it from one process at a time."""
         number = self.value() + 1
-        fresh = self._path.with_name(self._path.name + ".new")
-        with fresh.open("w", encoding="ascii") as file:
-            file.write(f"{number}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_file(self._path, b"%d\n" % number, durable=True)
         return number
