@@ -52,7 +52,7 @@ class FileCounter:
 
         Raises:
             FileNotFoundError: the file was never created.
-            ValueError: the file does not hold a number.
+            ValueError: it is no file, or the file does not hold a number.
         """
         if self._path.exists() and not self._path.is_file():
             raise ValueError(f"{self._path} does not hold a counter: it is {describe(self._path)}")
@@ -62,7 +62,13 @@ class FileCounter:
         return int(text)
 
     def advance(self) -> int:
-        """Count on by one, durably, and return the new number. Use it from one process at a time."""
+        """Count on by one, durably, and return the new number. Use it from one process at a time.
+
+        Raises:
+            FileNotFoundError: the file was never created.
+            ValueError: the file does not hold a number.
+            OutputError: a new one cannot take its place.
+        """
         number = self.value() + 1
         write_file(self._path, b"%d\n" % number, durable=True)
         return number
