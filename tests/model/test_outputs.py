@@ -7,10 +7,13 @@ in which nothing can be made or replaced. No test names a device that the machin
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,8 +119,7 @@ def make_device(path: Path) -> str:
     try:
         os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
     except PermissionError:
-        OPEN.extend(pty.openpty())
-        path.symlink_to(os.ttyname(OPEN[-1]))
+        return make_terminal(path)
     return "a character device"
 
 
@@ -286,6 +288,36 @@ def test_mount_points_are_named(place: Path, command: tuple[str, ...]) -> None:
     assert "/proc is a mount point: choose another name" in refusal(
         run(*(word.replace("OUT", "/proc") for word in command))
     )
+
+
+@pytest.mark.parametrize("command", [NEW_FILE[1], NEW_DIRECTORY[1], NEW_DIRECTORY[3]], ids=case_name)
+def test_mount_points_that_only_the_system_knows(
+    place: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """One that is bound from the same file system looks like any other file or directory until it is renamed."""
+
+    def busy(*_arguments: object) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    before = tree(place)
+    monkeypatch.setattr(os, "rename", busy)
+    monkeypatch.setattr(os, "replace", busy)
+    assert "out is a mount point: choose another name" in refusal(
+        run(*(word.replace("OUT", "out") for word in command))
+    )
+    assert tree(place) == before
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "out"])
+def test_the_file_that_standard_output_goes_to(place: Path, name: str) -> None:
+    """As in `tensortee unseal sealed -o out --force > out`."""
+    with (place / "out").open("w") as file:
+        before = tree(place)
+        command = [sys.executable, "-m", "tensortee", "unseal", "sealed", "-o", name, "--force"]
+        done = subprocess.run(command, check=False, stdout=file, stderr=subprocess.PIPE, text=True, cwd=place)
+    assert done.stderr == "error: standard output cannot be used: give the name of what to make\n"
+    assert done.returncode == 2
+    assert tree(place) == before
 
 
 @pytest.mark.parametrize("command", [NEW_FILE[1], NEW_DIRECTORY[1], NEW_DIRECTORY[3]], ids=case_name)

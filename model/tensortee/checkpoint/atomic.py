@@ -189,6 +189,12 @@ def _sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def _not_placed(target: Path, error: OSError) -> OutputError:
+    if error.errno == errno.EBUSY:  # one that only the system knows, such as a directory bound to another one beside it
+        return OutputError(f"{target} is a mount point: choose another name")
+    return OutputError(f"{target} cannot be put into place: {error.strerror}")
+
+
 def publish_file(file: NewFile, target: Path, *, replace: bool) -> None:
     """Give a finished file its name.
 
@@ -213,7 +219,7 @@ def publish_file(file: NewFile, target: Path, *, replace: bool) -> None:
     except FileExistsError:
         raise OutputError(f"{target} exists already: choose another name") from None
     except OSError as error:
-        raise OutputError(f"{target} cannot be put into place: {error.strerror}") from None
+        raise _not_placed(target, error) from None
 
 
 def write_file(path: Path, content: bytes, *, durable: bool = False) -> None:
@@ -273,7 +279,7 @@ def publish_directory(
         if durable:
             _sync_directory(target.parent)
     except OSError as error:
-        raise OutputError(f"{target} cannot be put into place: {error.strerror}") from None
+        raise _not_placed(target, error) from None
     finally:
         if removable:
             shutil.rmtree(staging, ignore_errors=True)

@@ -16,7 +16,7 @@ import signal
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -126,10 +126,17 @@ def reporting(
 
 
 def _check_output(path: Path, key_file: Path | None = None) -> None:
-    if str(path) == "-":
+    if str(path) == "-" or _is_standard_output(path):
         raise OutputError("standard output cannot be used: give the name of what to make")
     if key_file is not None and path.exists() and key_file.exists() and path.samefile(key_file):
         raise OutputError(f"{path} is the key file: choose another name")
+
+
+def _is_standard_output(path: Path) -> bool:
+    """True for the file that standard output goes to, by whatever name."""
+    with suppress(OSError):
+        return os.path.samestat(path.stat(), os.fstat(1))
+    return False
 
 
 def _count(number: int, noun: str) -> str:
