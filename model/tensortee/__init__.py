@@ -4,6 +4,9 @@
 `TensorVault` seals and opens tensors under a key and does the numbering. `seal` and `unseal` are the primitives below.
 """
 
+import sys
+
+from tensortee._moved import FormerPaths
 from tensortee.format import (
     CoverageError,
     ExhaustedError,
@@ -33,3 +36,5 @@ __all__ = [
     "seal",
     "unseal",
 ]
+
+sys.meta_path.append(FormerPaths())

@@ -23,7 +23,8 @@ from rich.table import Table
 
 from tensortee.checkpoint import OutputError
 from tensortee.checkpoint.target import resolve_target
-from tensortee.cli.checkpoint import EXIT_USAGE, Json, fail, reporting
+from tensortee.cli.errors import EXIT_USAGE, fail, reporting
+from tensortee.cli.output import Json, table_console
 from tensortee.study.hardware.conservation import ConservationError
 
 if TYPE_CHECKING:
@@ -282,13 +283,10 @@ def _values(parameters: dict[str, Any]) -> str:
 
 def _print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table; numbers to the right and rounded."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=1000)  # a program that reads this must not see folded lines
     table = Table(box=None)
     for index, name in enumerate(head):
         numeric = all(isinstance(row[index], int | float) for row in rows)
         table.add_column(escape(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else escape(str(value)) for value in row))
-    console.print(table)
+    table_console().print(table)

@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 from typing import Protocol
-
-from tensortee.checkpoint.atomic import write_file
-from tensortee.checkpoint.target import describe
 
 
 class MonotonicCounter(Protocol):
@@ -55,7 +53,7 @@ class FileCounter:
             ValueError: it is no file, or the file does not hold a number.
         """
         if self._path.exists() and not self._path.is_file():
-            raise ValueError(f"{self._path} does not hold a counter: it is {describe(self._path)}")
+            raise ValueError(f"{self._path} does not hold a counter: it is no regular file")
         text = self._path.read_text(encoding="ascii")
         if not text.strip().isdecimal():
             raise ValueError(f"{self._path} does not hold a counter")
@@ -67,8 +65,23 @@ class FileCounter:
         Raises:
             FileNotFoundError: the file was never created.
             ValueError: the file does not hold a number.
-            OutputError: a new one cannot take its place.
+            OSError: a new one cannot take its place.
         """
         number = self.value() + 1
-        write_file(self._path, b"%d\n" % number, durable=True)
+        target = Path(os.path.realpath(self._path))  # a link to a counter stays a link
+        fresh = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+        try:
+            with fresh.open("x", encoding="ascii") as file:
+                file.write(f"{number}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(target)
+        except BaseException:
+            fresh.unlink(missing_ok=True)
+            raise
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
         return number
