@@ -24,7 +24,7 @@ SYSTEM_CALLS = ("open", "pwrite", "fsync", "fdatasync", "link", "mkdir", "rename
 def _run(action: str, directory: Path, named: bool, kill_at: int) -> None:
     """Seal or open, and die by SIGKILL before system call number `kill_at`."""
     if named:
-        setattr(NewFile, "_open_unnamed", staticmethod(lambda _directory: -1))  # noqa: B010 - a patch, not a method
+        setattr(NewFile, "_open_unnamed", staticmethod(lambda *_arguments: -1))  # noqa: B010 - a patch, not a method
     count = 0
     guard = threading.Lock()
 

@@ -125,7 +125,7 @@ def test_killed_at_random_times(tmp_path: Path, named: bool) -> None:
 
 def test_leftovers_of_a_live_run_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second run for the same output must not pull the file from under the first."""
-    monkeypatch.setattr(NewFile, "_open_unnamed", staticmethod(lambda _directory: -1))
+    monkeypatch.setattr(NewFile, "_open_unnamed", staticmethod(lambda *_arguments: -1))
     source = write_model(tmp_path / "m.safetensors", TENSORS)
     with NewFile(tmp_path / "out") as live:
         assert len(_leftovers(tmp_path)) == 1
@@ -150,7 +150,7 @@ def test_leftovers_of_other_outputs_stay(tmp_path: Path) -> None:
 def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool) -> None:
     """A write that fails in the middle: the error is passed on, the output does not appear."""
     if named:
-        monkeypatch.setattr(NewFile, "_open_unnamed", staticmethod(lambda _directory: -1))
+        monkeypatch.setattr(NewFile, "_open_unnamed", staticmethod(lambda *_arguments: -1))
     source = write_model(tmp_path / "m.safetensors", {"a": ("U8", (1 << 20,)), "b": ("U8", (1 << 21,))})
     seal_checkpoint(source, tmp_path / "sealed", TEST_KEY_128)
     before = sorted(tmp_path.iterdir())
@@ -184,7 +184,7 @@ def test_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def refuse(*_args: object, **_kwargs: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(NewFile, "_open_unnamed", staticmethod(lambda _directory: -1))
+    monkeypatch.setattr(NewFile, "_open_unnamed", staticmethod(lambda *_arguments: -1))
     monkeypatch.setattr(os, "link", refuse)
     source = write_model(tmp_path / "m.safetensors", TENSORS)
     seal_checkpoint(source, tmp_path / "out", TEST_KEY_128)

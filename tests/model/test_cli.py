@@ -83,7 +83,7 @@ def test_installed_command_and_a_new_key(place: Path) -> None:
 
 def test_keygen_never_overwrites(place: Path) -> None:
     (place / "my.key").write_text("precious")
-    assert "my.key: File exists" in error_of(run("keygen", "my.key"), 2)
+    assert "my.key: a regular file has this name, and a key replaces nothing" in error_of(run("keygen", "my.key"), 2)
     assert (place / "my.key").read_text() == "precious"
 
 
@@ -296,7 +296,7 @@ def test_output_that_exists(place: Path) -> None:
     assert "another name, or replace it with --force" in error_of(run("unseal", "sealed", "-o", "m.safetensors"), 2)
     (place / "there" / "m.safetensors").mkdir(parents=True)
     line = error_of(run("unseal", "sealed", "-o", "there", "--force"), 2)
-    assert "is a directory: choose another name" in line
+    assert "is a directory, not a regular file: choose another name" in line
     assert "--force" not in line
     (place / "there" / "m.safetensors").rmdir()
     (place / "there").rmdir()

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import re
+import resource
 from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
@@ -33,8 +34,8 @@ from tensortee.study.report.results import (
     read_results,
     to_json,
     units_of,
+    write_files,
     write_results,
-    write_text,
 )
 
 from tests.study import sample_results as sample
@@ -287,8 +288,13 @@ def test_what_is_not_validated_is_not_written(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     path.write_text("old")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(path, "\ud800")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_files({path: bytes(1 << 17)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

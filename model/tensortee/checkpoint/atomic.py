@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Output that appears as a whole or not at all.
+"""Output that appears as a whole or not at all, and replaces only what it may (`target`).
 
 Files are written without a name (`O_TMPFILE`) where the file system can do that: a process that dies, even by
 `kill -9`, leaves nothing behind, neither gigabytes of ciphertext nor plaintext whose tag was not yet checked. Elsewhere
@@ -15,13 +15,16 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from tensortee.checkpoint.errors import OutputError
+from tensortee.checkpoint.target import refuse_other_kind, resolve_target
+from tensortee.checkpoint.transfer import write_at
 
 _MARK = ".tensortee-"
 _AT_FDCWD = -100
@@ -47,11 +50,14 @@ def remove_leftovers(target: Path) -> None:
     """Remove the temporaries that a dead run for the same target left; those of a live run stay."""
     for path in target.parent.glob(f".{_glob_escape(target.name)}{_MARK}*"):
         with suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            kind = stat.S_IFMT(path.lstat().st_mode)
+            if kind not in (stat.S_IFREG, stat.S_IFDIR):
+                continue
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 if not _lock(descriptor):
                     continue
-                if path.is_dir():
+                if kind == stat.S_IFDIR:
                     shutil.rmtree(path)
                 else:
                     path.unlink()
@@ -70,12 +76,13 @@ class NewFile:
         target: the path, or the directory to be, that it is made for; the file is made on the same file system.
         durable: have it on the disk before it is published. Without, a crash of the program is still harmless, but
             after a power failure the published file may be incomplete.
+        mode: its permissions from the first moment on, less those that the umask takes.
 
     Raises:
         OutputError: the directory of the target does not exist or cannot be written.
     """
 
-    def __init__(self, target: Path, *, durable: bool = True) -> None:
+    def __init__(self, target: Path, *, durable: bool = True, mode: int = 0o666) -> None:
         self.durable = durable
         self._path: Path | None = None
         self._flusher: threading.Thread | None = None
@@ -83,22 +90,22 @@ class NewFile:
         self._guard = threading.Lock()
         directory = target.parent
         try:
-            self.descriptor = self._open_unnamed(directory)
+            self.descriptor = self._open_unnamed(directory, mode)
             if self.descriptor < 0:
                 self._path = _temporary(target)
-                self.descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+                self.descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
                 _lock(self.descriptor)
         except OSError as error:
             raise OutputError(f"{directory}: no file can be made there: {error.strerror}") from None
 
     @staticmethod
-    def _open_unnamed(directory: Path) -> int:
+    def _open_unnamed(directory: Path, mode: int) -> int:
         """Descriptor of a file without a name, or -1 where that does not exist."""
         flag = getattr(os, "O_TMPFILE", None)
         if flag is None or not Path("/proc/self/fd").is_dir():
             return -1
         try:
-            return os.open(directory, flag | os.O_RDWR, 0o666)
+            return os.open(directory, flag | os.O_RDWR, mode)
         except OSError as error:
             if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT) and directory.is_dir():
                 return -1
@@ -182,11 +189,17 @@ def _sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def _not_placed(target: Path, error: OSError) -> OutputError:
+    if error.errno == errno.EBUSY:  # one that only the system knows, such as a directory bound to another one beside it
+        return OutputError(f"{target} is a mount point: choose another name")
+    return OutputError(f"{target} cannot be put into place: {error.strerror}")
+
+
 def publish_file(file: NewFile, target: Path, *, replace: bool) -> None:
     """Give a finished file its name.
 
     Raises:
-        OutputError: the target exists and `replace` is false, or it is a directory.
+        OutputError: the target exists and `replace` is false, or it is no regular file.
     """
     file.flush()
     try:
@@ -194,6 +207,7 @@ def publish_file(file: NewFile, target: Path, *, replace: bool) -> None:
             temporary = _temporary(target)
             file.link(temporary)
             try:
+                refuse_other_kind(target)
                 temporary.replace(target)
             except BaseException:
                 temporary.unlink()
@@ -205,17 +219,32 @@ def publish_file(file: NewFile, target: Path, *, replace: bool) -> None:
     except FileExistsError:
         raise OutputError(f"{target} exists already: choose another name") from None
     except OSError as error:
-        raise OutputError(f"{target} cannot be put into place: {error.strerror}") from None
+        raise _not_placed(target, error) from None
 
 
-def publish_directory(files: Mapping[str, NewFile], target: Path, *, replace: bool) -> None:
+def write_file(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Write a small file, whole or not at all, in place of what has its name.
+
+    Raises:
+        OutputError: it cannot be made, or something else than a regular file has its name.
+        OSError: writing fails.
+    """
+    target = resolve_target(path, stat.S_IFREG)
+    with NewFile(target, durable=durable) as file:
+        write_at(file.descriptor, content, 0)
+        publish_file(file, target, replace=True)
+
+
+def publish_directory(
+    files: Mapping[str, NewFile], target: Path, *, ours: Callable[[Path], bool] | None = None, mode: int = 0o777
+) -> None:
     """Make a directory of finished files appear at once.
 
     Args:
         files: each file by its name in the directory.
         target: the directory; it must not exist, or be empty, or be replaced.
-        replace: swap a directory that exists for the new one and remove the old one; the caller has made sure
-            that the old one holds nothing else than what may be removed.
+        ours: true for a directory that may be replaced: it is swapped for the new one and removed. Default: none may.
+        mode: permissions of the directory, less those that the umask takes.
 
     Raises:
         OutputError: the target exists and may not be replaced, or the file system cannot swap directories.
@@ -225,8 +254,9 @@ def publish_directory(files: Mapping[str, NewFile], target: Path, *, replace: bo
         file.flush()
     staging = _temporary(target)
     descriptor = -1
+    removable = True
     try:
-        staging.mkdir()
+        staging.mkdir(mode)
         descriptor = os.open(staging, os.O_RDONLY)
         _lock(descriptor)
         for name, file in files.items():
@@ -238,15 +268,21 @@ def publish_directory(files: Mapping[str, NewFile], target: Path, *, replace: bo
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
-            if not replace or error.errno == errno.ENOTDIR:
+            if ours is None or error.errno == errno.ENOTDIR:
                 raise OutputError(f"{target} exists already: choose another name") from None
             _exchange(staging, target)
+            removable = ours(staging)
+            if not removable:
+                _exchange(staging, target)
+                removable = True
+                raise OutputError(f"{target} holds other files by now: choose another directory") from None
         if durable:
             _sync_directory(target.parent)
     except OSError as error:
-        raise OutputError(f"{target} cannot be put into place: {error.strerror}") from None
+        raise _not_placed(target, error) from None
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        if removable:
+            shutil.rmtree(staging, ignore_errors=True)
         if descriptor >= 0:
             os.close(descriptor)
 

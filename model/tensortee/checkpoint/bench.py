@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import statistics
 import struct
 import sys
@@ -28,9 +29,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from rich.console import Console
 from rich.table import Table
 
-from tensortee.checkpoint import seal_checkpoint
+from tensortee.checkpoint import OutputError, seal_checkpoint
+from tensortee.checkpoint.atomic import write_file
 from tensortee.checkpoint.batches import CHUNK_BYTES
 from tensortee.checkpoint.sealing import default_threads
+from tensortee.checkpoint.target import resolve_target
 from tensortee.checkpoint.transfer import read_at, write_at
 from tensortee.format import TAG_BYTES, seal, tensor_iv
 
@@ -285,10 +288,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tensortee.checkpoint.bench", description="Speed of the model.")
     parser.add_argument("-o", "--output", type=Path, default=DEFAULT_OUTPUT, help="JSON file to write")
     options = parser.parse_args(arguments)
+    try:
+        resolve_target(options.output, stat.S_IFREG)
+    except OutputError as error:
+        parser.error(str(error))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     ratios = measure(options.output.parent)
     print_table(ratios, Console() if sys.stdout.isatty() else Console(width=120))
-    options.output.write_text(json.dumps([asdict(row) for row in ratios], indent=2) + "\n", encoding="utf-8")
+    write_file(options.output, json.dumps([asdict(row) for row in ratios], indent=2).encode() + b"\n")
     missed = [row.name for row in ratios if row.ratio < row.required]
     if missed:
         print(f"below what is required: {'; '.join(missed)} (measure on an idle machine)", file=sys.stderr)

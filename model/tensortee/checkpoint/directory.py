@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from stat import S_ISREG
 
 from tensortee.checkpoint.errors import OutputError
 from tensortee.checkpoint.layout import MANIFEST_NAME, data_file_name
 
 
 def is_sealed_checkpoint(path: Path) -> bool:
-    """True for a directory that holds a manifest and data files and nothing else."""
-    if not (path / MANIFEST_NAME).is_file():
-        return False
-    names = {entry.name for entry in path.iterdir()} - {MANIFEST_NAME}
-    return names == {data_file_name(index) for index in range(len(names))}
+    """True for a directory that holds a manifest and data files, each a file and no link, and nothing else."""
+    entries = list(path.iterdir()) if path.is_dir() else []
+    expected = {MANIFEST_NAME} | {data_file_name(index) for index in range(len(entries) - 1)}
+    return {entry.name for entry in entries} == expected and all(S_ISREG(entry.lstat().st_mode) for entry in entries)
 
 
 def holds_data_files(directory: Path) -> bool:

@@ -7,6 +7,7 @@ every user of the machine could read it. No function here puts key material into
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import string
@@ -16,6 +17,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from tensortee.checkpoint.target import kind_of
 from tensortee.format import KEY_LENGTHS
 
 KEY_ENVIRONMENT_VARIABLE = "TENSORTEE_KEY"
@@ -92,7 +94,11 @@ def write_key_file(path: str | os.PathLike[str], nbytes: int = 32) -> None:
     """
     if nbytes not in KEY_LENGTHS:
         raise ValueError(f"a key has 16 or 32 bytes, not {nbytes}")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        reason = f"{kind_of(os.lstat(path).st_mode)} has this name, and a key replaces nothing: choose another name"
+        raise FileExistsError(errno.EEXIST, reason, os.fspath(path)) from None
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(secrets.token_hex(nbytes) + "\n")
         file.flush()

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import os
 import re
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -44,9 +45,14 @@ from tensortee.checkpoint.layout import (
 from tensortee.checkpoint.sealing import Meter, Progress, default_threads
 from tensortee.checkpoint.source import parse_header
 from tensortee.checkpoint.table import ShardTable, Table, TensorRecord, decode_table, open_table
+from tensortee.checkpoint.target import describe, resolve_target
 from tensortee.checkpoint.text import printable
 from tensortee.checkpoint.transfer import read_at, write_at
 from tensortee.format import LINE_BYTES, TAG_BYTES, tensor_iv
+
+# The format does not record whose eyes a source was meant for, so what is opened is for its owner's.
+_OWNER_ONLY = 0o600
+_DIRECTORY_MODE = 0o700
 
 
 @dataclass(frozen=True)
@@ -159,6 +165,7 @@ class _Manifest:
     path: Path
     content: bytes
     header: ManifestHeader
+    mode: int
 
     @property
     def checkpoint_id(self) -> str:
@@ -186,6 +193,7 @@ def _read_manifest(path: str | os.PathLike[str]) -> _Manifest:
             raise CheckpointIntegrityError(f"{directory} is incomplete: its {MANIFEST_NAME} is missing or was renamed")
         raise FormatError(f"{directory} is not a sealed checkpoint: it holds no {MANIFEST_NAME}")
     with name.open("rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
         content = file.read(MANIFEST_HEADER_BYTES)
         header = ManifestHeader.unpack(content, str(name))
         content += file.read(MAX_TABLE_BYTES + TAG_BYTES + 1)
@@ -194,7 +202,7 @@ def _read_manifest(path: str | os.PathLike[str]) -> _Manifest:
         raise CheckpointIntegrityError(f"{name} is truncated: {len(content)} bytes instead of {expected}")
     if len(content) > expected:
         raise CheckpointIntegrityError(f"{name} is longer than it says: bytes were added after byte {expected}")
-    return _Manifest(directory, content, header)
+    return _Manifest(directory, content, header, mode)
 
 
 def _open_manifest(manifest: _Manifest, key: bytes, expected_id: str | None) -> tuple[CheckpointKeys, Table]:
@@ -225,23 +233,29 @@ class _DataFiles:
         descriptors: of each data file, -1 for one that is missing or foreign.
         sizes: length of each.
         problems: what is wrong with files.
+        mode: permissions of what is opened: those that the owner has of every file, to read and to write.
     """
 
     def __init__(self, manifest: _Manifest, table: Table, stack: ExitStack) -> None:
         self.descriptors: list[int] = []
         self.sizes: list[int] = []
         self.problems: list[Problem] = []
+        self.mode = manifest.mode & _OWNER_ONLY
         expected = {MANIFEST_NAME} | {data_file_name(index) for index in range(len(table.shards))}
         for index, shard in enumerate(table.shards):
             name = data_file_name(index)
             path = manifest.path / name
             descriptor, size = -1, 0
-            if not path.is_file():
+            if not path.exists():
                 self._add(name, "missing: it was removed or renamed")
+            elif not path.is_file():
+                self._add(name, f"foreign: {describe(path)}, not a file")
             else:
                 descriptor = os.open(path, os.O_RDONLY)
                 stack.callback(os.close, descriptor)
-                size = os.fstat(descriptor).st_size
+                status = os.fstat(descriptor)
+                size = status.st_size
+                self.mode &= status.st_mode
                 head = memoryview(bytearray(DATA_HEADER_BYTES))
                 found = bytes(head[: read_at(descriptor, head, 0)])
                 message = explain_data_header(found, manifest.header.salt, index)
@@ -524,7 +538,8 @@ def unseal_checkpoint(
 ) -> UnsealReport:
     """Open a sealed checkpoint; the files that come out equal the sealed ones bit for bit.
 
-    Plaintext gets a name only after every byte of every file was found authentic.
+    Plaintext gets a name only after every byte of every file was found authentic. Only its owner can read it: its
+    mode is 0600, less what one of the sealed files does not grant its owner; that of a directory is 0700.
 
     Args:
         path: the directory.
@@ -533,7 +548,8 @@ def unseal_checkpoint(
         key: the user's key.
         expected_id: `checkpoint_id` as sealing gave it; catches an older checkpoint put back under the same key.
         threads: worker threads; one for each usable core, at most 8, when None.
-        replace_existing: replace a file that exists in one step; a directory that is not empty is never replaced.
+        replace_existing: replace a regular file that exists in one step; a directory that is not empty is never
+            replaced.
         durable: have everything on the disk before it appears. Without, a crash of the program is still harmless, but
             after a power failure the output may be incomplete.
         progress: called with (bytes done, bytes in all), from any thread, one call at a time.
@@ -549,7 +565,7 @@ def unseal_checkpoint(
     _check_expected_id(expected_id)
     manifest = _read_manifest(path)
     keys, table = _open_manifest(manifest, key, expected_id)
-    target = _check_target(Path(target).resolve(), table, replace_existing)
+    target = _check_target(Path(target), table, replace_existing)
     remove_leftovers(target)
     with ExitStack() as stack:
         files = _DataFiles(manifest, table, stack)
@@ -557,7 +573,7 @@ def unseal_checkpoint(
             raise CheckpointIntegrityError(f"{manifest.path} was not opened: {files.problems[0]}")
         outputs = []
         for shard in table.shards:
-            outputs.append(stack.enter_context(NewFile(target, durable=durable)))
+            outputs.append(stack.enter_context(NewFile(target, durable=durable, mode=files.mode)))
             write_at(outputs[-1].descriptor, shard.header, 0)
 
         def report(problem: Problem) -> None:
@@ -572,10 +588,10 @@ def unseal_checkpoint(
         if table.index_name is None:
             publish_file(outputs[0], target, replace=replace_existing)
         else:
-            index_file = stack.enter_context(NewFile(target, durable=durable))
+            index_file = stack.enter_context(NewFile(target, durable=durable, mode=files.mode))
             write_at(index_file.descriptor, table.index, 0)
             names = {shard.name: output for shard, output in zip(table.shards, outputs, strict=True)}
-            publish_directory({**names, table.index_name: index_file}, target, replace=False)
+            publish_directory({**names, table.index_name: index_file}, target, mode=_DIRECTORY_MODE)
     return UnsealReport(
         target,
         manifest.checkpoint_id,
@@ -584,20 +600,19 @@ def unseal_checkpoint(
     )
 
 
-def _check_target(target: Path, table: Table, replace_existing: bool) -> Path:
+def _check_target(path: Path, table: Table, replace_existing: bool) -> Path:
     """The path to make, from the one that was asked for."""
-    if table.index_name is None and target.is_dir():
-        target /= table.shards[0].name
+    if table.index_name is None and path.is_dir():
+        path /= table.shards[0].name
+    target = resolve_target(path, stat.S_IFREG if table.index_name is None else stat.S_IFDIR)
     if not target.parent.is_dir():
         raise OutputError(f"{target.parent} is not a directory: make it first")
     refuse_sealed_parent(target)
     if table.index_name is not None:
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise OutputError(f"{target} exists already: a sharded checkpoint is opened into a new or empty directory")
-    elif target.is_dir():
-        raise OutputError(f"{target} is a directory: choose another name")
+        if target.exists() and any(target.iterdir()):
+            raise OutputError(f"{path} exists already: a sharded checkpoint is opened into a new or empty directory")
     elif target.exists() and not replace_existing:
         raise OutputError(
-            f"{target} exists already: choose another name, or replace it with --force (replace_existing in Python)"
+            f"{path} exists already: choose another name, or replace it with --force (replace_existing in Python)"
         )
     return target

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -33,6 +34,7 @@ from tensortee.checkpoint.layout import (
 )
 from tensortee.checkpoint.source import Shard, Source, read_source
 from tensortee.checkpoint.table import ShardTable, Table, TensorRecord, encode_table, place, seal_table
+from tensortee.checkpoint.target import resolve_target
 from tensortee.checkpoint.text import printable
 from tensortee.checkpoint.transfer import read_at, write_at
 from tensortee.format import LINE_BYTES, MAX_ID_COUNTER, MAX_TENSOR_BYTES, TAG_BYTES, tensor_iv
@@ -197,22 +199,21 @@ def _check_unchanged(shard: Shard, descriptor: int) -> None:
         raise SourceError(f"{shard.path} was changed while it was being sealed: seal it when nothing writes to it")
 
 
-def _check_target(target: Path, replace_existing: bool) -> None:
+def _check_target(path: Path, replace_existing: bool) -> Path:
+    """The directory to make, from the one that was asked for."""
+    target = resolve_target(path, stat.S_IFDIR)
     if not target.parent.is_dir():
         raise OutputError(f"{target.parent} is not a directory: make it first")
     refuse_sealed_parent(target)
-    if not target.exists() and not target.is_symlink():
-        return
-    if not target.is_dir():
-        raise OutputError(f"{target} exists and is not a directory: choose another name")
-    if any(target.iterdir()):
+    if target.exists() and any(target.iterdir()):
         if not is_sealed_checkpoint(target):
-            raise OutputError(f"{target} holds other files than a sealed checkpoint: choose another directory")
+            raise OutputError(f"{path} holds other files than a sealed checkpoint: choose another directory")
         if not replace_existing:
             raise OutputError(
-                f"{target} holds a sealed checkpoint already: choose another name, or replace it with --force "
+                f"{path} holds a sealed checkpoint already: choose another name, or replace it with --force "
                 "(replace_existing in Python)"
             )
+    return target
 
 
 def seal_checkpoint(
@@ -248,8 +249,7 @@ def seal_checkpoint(
         raise ValueError(f"threads must be at least 1, not {threads}")
     salt = secrets.token_bytes(SALT_BYTES)
     keys = derive_checkpoint_keys(key, salt)
-    target = Path(target).resolve()
-    _check_target(target, replace_existing)
+    target = _check_target(Path(target), replace_existing)
     remove_leftovers(target)
     files = read_source(source)
     placed = _place_all(files)
@@ -292,7 +292,9 @@ def seal_checkpoint(
         manifest_file = stack.enter_context(NewFile(target, durable=durable))
         write_at(manifest_file.descriptor, manifest, 0)
         names = {data_file_name(index): output for index, output in enumerate(outputs)}
-        publish_directory({**names, MANIFEST_NAME: manifest_file}, target, replace=replace_existing)
+        publish_directory(
+            {**names, MANIFEST_NAME: manifest_file}, target, ours=is_sealed_checkpoint if replace_existing else None
+        )
     return SealReport(
         target, hashlib.sha256(manifest).hexdigest(), sum(len(shard.records) for shard in placed), nbytes, len(placed)
     )

@@ -17,6 +17,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from tensortee.checkpoint.errors import SourceError
+from tensortee.checkpoint.target import describe
 from tensortee.checkpoint.text import printable
 
 INDEX_SUFFIX = ".safetensors.index.json"
@@ -109,9 +110,14 @@ def parse_header(header: bytes) -> tuple[tuple[TensorEntry, ...], dict[str, str]
     return tuple(entries), metadata
 
 
+def _require_file(path: Path) -> None:
+    """Refuse what cannot be read twice, without opening it: a pipe would wait for its other end."""
+    if path.exists() and not path.is_file():
+        raise SourceError(f"{path} is {describe(path)}: give a .safetensors file or an index ending in {INDEX_SUFFIX}")
+
+
 def _read_shard(path: Path) -> Shard:
-    if path.is_dir():
-        raise SourceError(f"{path} is a directory: give a .safetensors file or an index ending in {INDEX_SUFFIX}")
+    _require_file(path)
     try:
         with safe_open(path, framework="np"):
             pass  # the package checks the whole header against the file's length
@@ -132,6 +138,7 @@ def _read_shard(path: Path) -> Shard:
 
 
 def _read_index(path: Path) -> tuple[bytes, dict[str, str]]:
+    _require_file(path)
     try:
         if path.stat().st_size > _MAX_HEADER_BYTES:
             raise SourceError(f"{path} is longer than {_MAX_HEADER_BYTES} bytes, which no index is")

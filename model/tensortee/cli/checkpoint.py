@@ -26,7 +26,9 @@ from tensortee.cli.target import check_target
 Threads = Annotated[
     int | None, typer.Option(min=1, max=256, help="Worker threads. Default: one for each core, at most 8.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace the output if it is a regular file or a sealed checkpoint.")
+]
 NoSync = Annotated[
     bool,
     typer.Option("--no-sync", help="Do not wait for the disk: safe when the program dies, not when the machine does."),
@@ -102,9 +104,9 @@ def unseal(
     no_sync: NoSync = False,
     as_json: Json = False,
 ) -> None:
-    """Open a sealed checkpoint, bit for bit. Nothing comes out unless all of it is authentic."""
+    """Open a sealed checkpoint, bit for bit, for your eyes only. Nothing comes out unless all of it is authentic."""
     with reporting(as_json):
-        check_target(output)
+        check_target(output, key_file)
         key = read_key(key_file)
         report = _with_progress(
             "opening",

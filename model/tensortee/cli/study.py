@@ -8,6 +8,7 @@ Exit status as for the other commands: 0 done; 1 points of a sweep failed; 2 the
 from __future__ import annotations
 
 import json
+import stat
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tensortee.checkpoint import OutputError
+from tensortee.checkpoint.target import resolve_target
 from tensortee.cli.errors import EXIT_USAGE, fail, reporting
 from tensortee.cli.output import Json, table_console
 from tensortee.study.hardware.conservation import ConservationError
@@ -51,7 +54,7 @@ Output = Annotated[
 def _reporting(as_json: bool, interrupted: str = "interrupted") -> Iterator[None]:
     """Turn every foreseeable error into one line, or one JSON object, and an exit status."""
     warnings.formatwarning = lambda message, *_place, **_line: f"warning: {message}\n"
-    with reporting(as_json, usage_errors=(ValueError,), interrupted=interrupted):
+    with reporting(as_json, usage_errors=(ValueError, OutputError), interrupted=interrupted):
         try:
             yield
         except ConservationError as error:
@@ -85,6 +88,7 @@ def paper(
         from tensortee.study.report.report import REPORT_FILE, write_all
         from tensortee.study.sweep.studies.paper import paper as compute
 
+        _check_outputs(None, None, output)
         with _progress("computing") as progress:
             results = compute(progress)
         write_all(output, results)
@@ -107,6 +111,7 @@ def run(
         from tensortee.study.sweep.config import load_config
         from tensortee.study.sweep.run import run as compute
 
+        _check_outputs(config, html, output)
         with _progress("computing") as progress:
             results = compute(load_config(config), progress)
         _write(results, html, output)
@@ -139,6 +144,7 @@ def sweep(
 
         if jobs is not None and scheduler is not None:
             raise ValueError("give --jobs or --scheduler: on a cluster, its workers are the processes")
+        _check_outputs(config, html, output, cache)
         points = load_sweep(config)
         with _progress("sweeping") as progress:
             results = run_sweep(points, cache, compute, jobs=jobs, scheduler=scheduler, progress=progress)
@@ -206,6 +212,19 @@ def schema() -> None:
         from tensortee.study.sweep.config import Config
 
         print(json.dumps(Config.model_json_schema(), indent=2))
+
+
+def _check_outputs(question: Path | None, html: Path | None, *folders: Path | None) -> None:
+    """Refuse what could not be written before anything is computed."""
+    from tensortee.study.report.results import require_folder
+
+    if html is not None:
+        if question is not None and html.exists() and question.exists() and html.samefile(question):
+            raise OutputError(f"{html} is the question: choose another name")
+        resolve_target(html, stat.S_IFREG)
+    for folder in folders:
+        if folder is not None:
+            require_folder(folder)
 
 
 def _write(results: RunResults | SweepResults, html: Path | None, output: Path | None) -> None:

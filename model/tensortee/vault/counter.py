@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 from typing import Protocol
 
@@ -49,23 +50,36 @@ class FileCounter:
 
         Raises:
             FileNotFoundError: the file was never created.
-            ValueError: the file does not hold a number.
+            ValueError: it is no file, or the file does not hold a number.
         """
+        if self._path.exists() and not self._path.is_file():
+            raise ValueError(f"{self._path} does not hold a counter: it is no regular file")
         text = self._path.read_text(encoding="ascii")
         if not text.strip().isdecimal():
             raise ValueError(f"{self._path} does not hold a counter")
         return int(text)
 
     def advance(self) -> int:
-        """Count on by one, durably, and return the new number. Use it from one process at a time."""
+        """Count on by one, durably, and return the new number. Use it from one process at a time.
+
+        Raises:
+            FileNotFoundError: the file was never created.
+            ValueError: the file does not hold a number.
+            OSError: a new one cannot take its place.
+        """
         number = self.value() + 1
-        fresh = self._path.with_name(self._path.name + ".new")
-        with fresh.open("w", encoding="ascii") as file:
-            file.write(f"{number}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
+        target = Path(os.path.realpath(self._path))  # a link to a counter stays a link
+        fresh = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+        try:
+            with fresh.open("x", encoding="ascii") as file:
+                file.write(f"{number}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(target)
+        except BaseException:
+            fresh.unlink(missing_ok=True)
+            raise
+        folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

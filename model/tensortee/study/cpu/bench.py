@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+from tensortee.checkpoint.atomic import write_file
 from tensortee.study.cpu import kernels
 from tensortee.study.cpu.simulator import Machine
 from tensortee.study.hardware import Cpu
@@ -59,7 +60,7 @@ def main() -> int:
     speeds = benchmark()
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     content = {scheme: {"lines_per_second": speed, "target": TARGETS[scheme]} for scheme, speed in speeds.items()}
-    OUTPUT.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_file(OUTPUT, json.dumps(content, indent=2).encode() + b"\n")
     for scheme, speed in speeds.items():
         data, metadata, both = (speed[kind] / 1e6 for kind in ("data", "metadata", "all"))
         print(

@@ -13,7 +13,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -41,7 +40,6 @@ from tensortee.study.report.results import (
     TensorsLimitRow,
     TornadoRow,
     TransferResults,
-    write_text,
 )
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
@@ -140,15 +138,13 @@ class Chart:
         writer.writerows(records)
         return stream.getvalue()
 
-    def save(self, folder: Path) -> None:
-        """Write NAME.svg, NAME.png and NAME.csv.
-
-        Raises:
-            OSError: a file cannot be written.
-        """
-        write_text(folder / f"{self.name}.svg", self.svg())
-        write_text(folder / f"{self.name}.csv", self.csv())
-        (folder / f"{self.name}.png").write_bytes(self.png())
+    def files(self) -> dict[str, bytes]:
+        """Contents of NAME.svg, NAME.png and NAME.csv."""
+        return {
+            f"{self.name}.svg": self.svg().encode(),
+            f"{self.name}.png": self.png(),
+            f"{self.name}.csv": self.csv().encode(),
+        }
 
 
 def flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -26,8 +26,8 @@ from tensortee.study.report.results import (
     Results,
     RunResults,
     SweepResults,
-    write_results,
-    write_text,
+    to_json,
+    write_files,
 )
 
 REPORT_FILE = "report.html"
@@ -97,22 +97,24 @@ def write_report(path: Path, results: Results) -> None:
     """Write the report, whole or not at all.
 
     Raises:
+        OutputError: something else than a regular file has its name.
         OSError: it cannot be written.
     """
-    write_text(path, html(results))
+    write_files({path: html(results).encode()})
 
 
 def write_all(folder: Path, results: Results) -> None:
-    """Write report, results and figures with their data into a folder.
+    """Write report, results and figures with their data into a folder; files of these names are replaced.
 
     Raises:
+        OutputError: something else than a file or a folder has one of the names; then nothing is written.
         OSError: a file cannot be written.
     """
     content = content_of(results)
-    write_results(folder / RESULTS_FILE, results)
+    files = {folder / RESULTS_FILE: to_json(results).encode()}
     for chart in content.charts:
-        chart.save(folder / CHARTS_FOLDER)
-    write_text(folder / REPORT_FILE, _html(content))
+        files |= {folder / CHARTS_FOLDER / name: data for name, data in chart.files().items()}
+    write_files({**files, folder / REPORT_FILE: _html(content).encode()})
 
 
 def _html(content: Content) -> str:

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
+import stat
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tensortee.checkpoint.atomic import write_file
+from tensortee.checkpoint.target import describe, resolve_target
 from tensortee.study.hardware import System
 from tensortee.study.hardware.engine_costs import MEASURED_FILE, EngineCosts, engine_costs
 from tensortee.study.hardware.units import Origin, parameter_rows
@@ -449,22 +450,30 @@ def to_json(results: Results) -> str:
     return json.dumps({**content, "units": units_of(type(results))}, indent=2, ensure_ascii=False) + "\n"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; its folder is made if it is missing.
+def write_files(files: Mapping[Path, bytes]) -> None:
+    """Write files, each whole or not at all, or none if one of them cannot be; folders that are missing are made.
 
     Raises:
-        OSError: it cannot be written.
+        OutputError: something else than a regular file has the name of one, or something else than a folder that of
+            its folder.
+        OSError: one cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    for path in files:
+        require_folder(path.parent)
+        resolve_target(path, stat.S_IFREG)
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, content)
+
+
+def require_folder(path: Path) -> None:
+    """Check that a name is a folder's, or free.
+
+    Raises:
+        OutputError: it is neither.
+    """
+    if not path.is_dir():
+        resolve_target(path, stat.S_IFDIR)
 
 
 def write_results(path: Path, results: Results) -> None:
@@ -472,18 +481,21 @@ def write_results(path: Path, results: Results) -> None:
 
     Raises:
         pydantic.ValidationError: they do not have the form of results.
+        OutputError: something else than a regular file has its name.
         OSError: the file cannot be written.
     """
-    write_text(path, to_json(results))
+    write_files({path: to_json(results).encode()})
 
 
 def read_results(path: Path, kind: type[AnyResults]) -> AnyResults:
     """Read what `write_results` wrote.
 
     Raises:
-        ResultError: the file is not JSON, or not of this kind.
+        ResultError: it is no file, or not JSON, or not of this kind.
         OSError: the file cannot be read.
     """
+    if path.exists() and not path.is_file():
+        raise ResultError(f"{path}: {describe(path)}, not a file")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(content, dict):
