@@ -22,6 +22,8 @@ from tb.env.bursts import INCR, Burst
 from tb.memory import LINE_BYTES
 
 FORGED_VARIABLE = "FORGED"
+ALL_BEATS = 1 << 16
+"""More than any burst has."""
 PATIENCE_CYCLES = 1500
 """How long a command that waits for the memory is watched before the memory pays."""
 READER, TAIL, OWING = 1, 2, 3
@@ -37,7 +39,7 @@ class OwingDram(Dram):
         self.limit: dict[int, int] = {}
 
     def _eligible(self, bursts: list[Any]) -> list[Any]:
-        return [burst for burst in super()._eligible(bursts) if burst.done < self.limit.get(burst.ident, burst.beats)]
+        return [burst for burst in super()._eligible(bursts) if burst.done < self.limit.get(burst.ident, ALL_BEATS)]
 
 
 class Attacker(Player):
