@@ -427,6 +427,11 @@ module command_unit #(
                     done        <= 1'b1;
                     done_result <= `TTEE_RESULT_ABORTED;
                     fsm         <= IDLE;
+                    // It was IDLE, and a command had just been accepted: the answer is that one's.
+                    if (cmd_valid) begin
+                        done_opcode <= cmd_opcode;
+                        done_slot   <= cmd_slot;
+                    end
                 end
             endcase
         end

@@ -128,7 +128,7 @@ async def attacker(dut: Any, nbytes: int) -> Attacker:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def into_an_epoch(dut: Any) -> None:
-    """An owed beat is added to the next write epoch: the tag that is sealed is that of other data."""
+    """An owed beat that ends no line is added to the next write epoch: the tag that is sealed is that of other data."""
     attack = await attacker(dut, 2 * LINE_BYTES)
     difference = bytes([0x5A]) * 5
     await attack.close_or_pay(Opcode.CLOSE_READ, difference)

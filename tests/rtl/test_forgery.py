@@ -13,6 +13,8 @@ BUILDS = {
     128: {"DATA_W": 128, "KEY_W": 128},
     256: {"DATA_W": 256, "KEY_W": 256, "ADDR_W": 32, "ID_W": 2, "SLOTS": 8, "RD_TXNS": 4, "WR_TXNS": 4},
 }
+FORMS = {128: None, 256: "into_a_window|into_a_session"}
+"""At 256 bit the one beat that can be owed is the last of its line: in an epoch its count gives it away."""
 
 
 @pytest.mark.parametrize("data_w", BUILDS)
@@ -26,6 +28,7 @@ def test_forgery_succeeds_on_the_old_engine_and_fails_on_this_one(simulator: str
             module="tb.engine.test_forgery",
             parameters=BUILDS[data_w],
             sim=simulator,
+            test_filter=FORMS[data_w],
             extra_env={"FORGED": forged},
         )
 
