@@ -625,6 +625,7 @@ module tensortee_engine #(
     wire               rd_lh_valid, rd_lh_first, rd_lh_last, rd_mem_error;
     wire [DATA_W-1:0]  rd_lh_beat;
     wire [SLOT_W-1:0]  rd_lh_slot, rd_mem_error_slot;
+    wire [RTW-1:0]     rd_lh_txn;
     wire [127:0]       rd_lh_q;
     wire [7:0]         rd_lh_t;
 
@@ -695,6 +696,7 @@ module tensortee_engine #(
         .lh_valid          (rd_lh_valid),
         .lh_beat           (rd_lh_beat),
         .lh_slot           (rd_lh_slot),
+        .lh_txn            (rd_lh_txn),
         .lh_q              (rd_lh_q),
         .lh_t              (rd_lh_t),
         .lh_line_first     (rd_lh_first),
@@ -774,6 +776,27 @@ module tensortee_engine #(
         .out_line_last (rd_add_last)
     );
 
+`ifndef SYNTHESIS
+    window_check #(
+        .SLOTS  (SLOTS),
+        .SLOT_W (SLOT_W),
+        .TXNS   (RD_TXNS)
+    ) u_rd_window (
+        .clk         (clk),
+        .rst         (rst),
+        .enable      (engine_ready),
+        .change      (set_state || erase),
+        .change_slot (cu_slot),
+        .inc         (rd_inc),
+        .slot        (rd_slot),
+        .start       (rd_ks_start),
+        .txn         (rd_ks_txn),
+        .lh_valid    (rd_lh_valid),
+        .lh_slot     (rd_lh_slot),
+        .lh_txn      (rd_lh_txn)
+    );
+`endif
+
     // ------------------------------------------------------------------------------------
     // Write direction
     // ------------------------------------------------------------------------------------
@@ -788,6 +811,7 @@ module tensortee_engine #(
     wire               wr_lh_valid, wr_lh_first, wr_lh_last, wr_mem_error;
     wire [DATA_W-1:0]  wr_lh_beat;
     wire [SLOT_W-1:0]  wr_lh_slot, wr_mem_error_slot;
+    wire [WTW-1:0]     wr_lh_txn;
     wire [127:0]       wr_lh_q;
     wire [7:0]         wr_lh_t;
 
@@ -869,6 +893,7 @@ module tensortee_engine #(
         .lh_valid       (wr_lh_valid),
         .lh_beat        (wr_lh_beat),
         .lh_slot        (wr_lh_slot),
+        .lh_txn         (wr_lh_txn),
         .lh_q           (wr_lh_q),
         .lh_t           (wr_lh_t),
         .lh_line_first  (wr_lh_first),
@@ -952,6 +977,27 @@ module tensortee_engine #(
         .out_line_last (wr_add_last)
     );
 
+`ifndef SYNTHESIS
+    window_check #(
+        .SLOTS  (SLOTS),
+        .SLOT_W (SLOT_W),
+        .TXNS   (WR_TXNS)
+    ) u_wr_window (
+        .clk         (clk),
+        .rst         (rst),
+        .enable      (engine_ready),
+        .change      (set_state || erase),
+        .change_slot (cu_slot),
+        .inc         (wr_inc),
+        .slot        (wr_slot),
+        .start       (wr_ks_start),
+        .txn         (wr_ks_txn),
+        .lh_valid    (wr_lh_valid),
+        .lh_slot     (wr_lh_slot),
+        .lh_txn      (wr_lh_txn)
+    );
+`endif
+
     verifier #(
         .SLOTS  (SLOTS),
         .SLOT_W (SLOT_W)
@@ -988,7 +1034,7 @@ module tensortee_engine #(
 
     // Not used: the engine counts beats itself and answers exclusive accesses as plain ones.
     wire _unused = &{1'b0, s_axi_awlock, s_axi_arlock, s_axi_wlast, m_axi_rlast, ku_setup, ks_wipe_addr, pw_rsp_tag,
-                     unused_wr_aes_ready, unused_wr_aes_valid, unused_wr_aes_block, slot_sel};
+                     rd_lh_txn, wr_lh_txn, unused_wr_aes_ready, unused_wr_aes_valid, unused_wr_aes_block, slot_sel};
 
 endmodule
 

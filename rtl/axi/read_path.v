@@ -114,6 +114,7 @@ module read_path #(
     output wire                    lh_valid,
     output wire [DATA_W-1:0]       lh_beat,
     output wire [SLOT_W-1:0]       lh_slot,
+    output wire [$clog2(TXNS)-1:0] lh_txn,
     output wire [127:0]            lh_q,
     output wire [7:0]              lh_t,
     output wire                    lh_line_first,
@@ -416,6 +417,7 @@ module read_path #(
     assign lh_valid = take && !r_error;
     assign lh_beat  = r_data & byte_mask(r_bytes);
     assign lh_slot  = slot[at];
+    assign lh_txn   = at;
     assign lh_q     = q[at];
     assign lh_t     = t[at];
 

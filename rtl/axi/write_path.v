@@ -120,6 +120,7 @@ module write_path #(
     output wire                    lh_valid,
     output wire [DATA_W-1:0]       lh_beat,
     output wire [SLOT_W-1:0]       lh_slot,
+    output wire [$clog2(TXNS)-1:0] lh_txn,
     output wire [127:0]            lh_q,
     output wire [7:0]              lh_t,
     output wire                    lh_line_first,
@@ -532,6 +533,7 @@ module write_path #(
     assign lh_valid     = send && send_ok;
     assign lh_beat      = send_data;
     assign lh_slot      = slot[send_txn];
+    assign lh_txn       = send_txn;
     assign lh_q         = q[send_txn];
     assign lh_t         = send_t;
     assign lh_line_last = line_out;

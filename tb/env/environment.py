@@ -9,7 +9,7 @@ from typing import Any
 
 from cocotb.triggers import ClockCycles, RisingEdge
 from pyuvm import uvm_env, uvm_subscriber
-from tensortee.registers import EngineState, FaultCause, Result, SlotState
+from tensortee.engine.registers import EngineState, FaultCause, Result, SlotState
 
 from tb.dram import Dram
 from tb.env.axi_agent import AxiAgent
