@@ -126,6 +126,8 @@ class Bench:
         dut, reached = self.dut, self.reached
         self.drive()
         await ReadOnly()
+        if int(dut.u_digits.we.value):
+            assert int(dut.u_digits.waddr.value) < POSITIONS * DIGITS, "written behind the end of the memory"
         answer = self._due.pop(self._cycle, None)
         assert int(dut.rsp_valid.value) == (answer is not None)
         q = int(dut.rsp_q.value)

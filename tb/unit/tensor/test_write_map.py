@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
-from tensortee.registers import FaultCause
+from tensortee.engine.registers import FaultCause
 
 PERIOD_NS = 10
 MAX_US = 2000
