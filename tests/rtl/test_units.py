@@ -29,7 +29,7 @@ def test_write_map(slots: int, map_words: int) -> None:
     )
 
 
-@pytest.mark.parametrize(("entries", "id_w"), [(4, 1), (4, 4), (16, 4)])
+@pytest.mark.parametrize(("entries", "id_w"), [(4, 1), (16, 4)])
 def test_txn_table(entries: int, id_w: int) -> None:
     parameters = {"N": entries, "ID_W": id_w}
     run_cocotb(

@@ -153,6 +153,7 @@ class Bench:
         self.answers: list[FaultCause | Clear] = []
         self.upset = False
         self._busy = 0
+        self._driven: tuple[Check | None, Clear | None] | None = None
 
     @classmethod
     async def start(cls, dut: Any) -> Bench:
@@ -167,8 +168,11 @@ class Bench:
         return bench
 
     def drive(self) -> None:
-        """Offer what there is; what is not offered is noise."""
+        """Offer what there is; what is not offered is noise, new with each change."""
         dut, rng = self.dut, self.rng
+        if self._driven == (self.check, self.clear):
+            return
+        self._driven = self.check, self.clear
         check = self.check or Check(rng.randrange(self.slots), rng.randrange(MAX_LINES), rng.randrange(1, WORD + 1))
         clear = self.clear or Clear(rng.randrange(self.slots), rng.randrange(1, MAX_LINES + 1))
         dut.check_valid.value, dut.clear_valid.value = self.check is not None, self.clear is not None
