@@ -38,13 +38,14 @@ test: setup ## Verify everything: model, RTL in both simulators, testplan, funct
 	$(PYTHON) -m scripts.check_testplan
 	$(PYTHON) -m tb.env.coverage
 
-lint: setup ## Check style, types, RTL lint, countermeasure tags, generated files
+lint: setup ## Check style, types, RTL lint, countermeasure tags, benches, generated files
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(PYTHON) -m scripts.check_headers
 	$(PYTHON) -m scripts.check_rtl
 	$(PYTHON) -m scripts.check_sec_cm
+	$(PYTHON) -m scripts.check_benches
 	$(PYTHON) scripts/gen_regs.py --check
 	$(PYTHON) scripts/gen_docs.py --check
 

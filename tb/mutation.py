@@ -46,7 +46,5 @@ NO_WINDOW_CHECK = tuple(
 )
 """Without the assertion, which would end the simulation at the first beat that comes too late."""
 
-LATE_BEATS = Change(
-    "tensor_table", "(rd_npu != 5'd0) || (rd_memory != 5'd0)", "(rd_npu != 5'd0)"
-)
+LATE_BEATS = Change("tensor_table", "(rd_npu != 5'd0) || (rd_memory != 5'd0)", "(rd_npu != 5'd0)")
 """Fault of the first version: a read is over when the NPU has its last beat, whatever the memory still owes."""

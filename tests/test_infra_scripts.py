@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.check_benches import benched
+from scripts.check_benches import problems_of as bench_problems
 from scripts.check_headers import problems_of_verilog
 from scripts.check_sec_cm import names_in_rtl, names_in_table
 from scripts.check_testplan import Results, problems_of, read_results, without_parameters
@@ -132,6 +134,21 @@ def test_countermeasure_tags_are_found(tmp_path: Path) -> None:
     assert names_in_rtl(tmp_path) == {"KEY.WIPE", "A.B", "C.D_E"}
     text = "| name | where |\n|---|---|\n| `KEY.WIPE` | x |\n| SEC_CM: A.B | y |\n| C.D_E. | z |\n| A1 | no |\n"
     assert names_in_table(text) == {"KEY.WIPE", "A.B"}
+
+
+def test_modules_without_a_bench_are_found(tmp_path: Path) -> None:
+    (tmp_path / "a.py").touch()
+    tops = benched(['run(\n    toplevel="top",\n)', "toplevel=name"])
+    assert tops == {"top"}
+    assert bench_problems({"top", "part"}, tops, {"part": "in the bench of top: a.py"}, tmp_path) == []
+    assert bench_problems({"top", "part"}, tops, {}, tmp_path) == ["part has neither a bench nor a reason"]
+    reasons = {"top": "a.py", "gone": "b.py", "part": "because"}
+    assert bench_problems({"top", "part"}, tops, reasons, tmp_path) == [
+        "top has a bench, its reason is out of date",
+        "gone has a reason, but is no module",
+        "gone: its reason names b.py, which does not exist",
+        "part: its reason names no test",
+    ]
 
 
 GOOD = "`resetall\n`default_nettype none\nmodule a (input wire x);\nendmodule\n`resetall\n"
