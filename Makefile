@@ -43,6 +43,7 @@ lint: setup ## Check style, types, RTL lint, countermeasure tags, generated file
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(PYTHON) -m scripts.check_headers
+	$(PYTHON) -m scripts.check_file_lists
 	$(PYTHON) -m scripts.check_rtl
 	$(PYTHON) -m scripts.check_sec_cm
 	$(PYTHON) scripts/gen_regs.py --check

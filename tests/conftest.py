@@ -42,8 +42,9 @@ class OutcomeRecorder:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that scripts/check_testplan.py depends on."""
+    """Add the record that scripts/check_testplan.py depends on, and the tier of ``make regress``."""
     parser.addoption("--record", type=Path, default=None, help="write the outcome of every test to this JSON file")
+    parser.addoption("--nightly", action="store_true", help="run the tests marked nightly too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,6 +53,15 @@ def pytest_configure(config: pytest.Config) -> None:
     record = config.getoption("--record")
     if record is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(OutcomeRecorder(record), "outcome-recorder")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests of the nightly tier out, unless it was asked for."""
+    if config.getoption("--nightly"):
+        return
+    nightly = [item for item in items if item.get_closest_marker("nightly")]
+    items[:] = [item for item in items if item not in nightly]
+    config.hook.pytest_deselected(items=nightly)
 
 
 def pytest_report_header() -> list[str]:

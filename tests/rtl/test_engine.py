@@ -83,6 +83,18 @@ BUILDS = (
         ("backpressure", "bursts", "random", "refusals", "registers", "reset", "tensors"),
     ),
     Build("128-aes256", {"DATA_W": 128, "KEY_W": 256}, ("icarus",), ("smoke", "wycheproof")),
+    Build(
+        "128-2-slots",
+        {"DATA_W": 128, "SLOTS": 2, "ID_W": 1, "MAP_WORDS": 1024, "RD_TXNS": 4, "WR_TXNS": 16},
+        ("verilator",),
+        ("smoke", "random", "bursts", "tensors", "commands", "backpressure", "registers"),
+    ),
+    Build(
+        "128-64-slots",
+        {"DATA_W": 128, "SLOTS": 64, "ID_W": 16, "RD_TXNS": 4, "WR_TXNS": 8},
+        ("verilator",),
+        ("smoke", "random", "bursts", "tensors", "commands", "backpressure", "registers", "reset", "refusals"),
+    ),
 )
 
 RUNS = [
