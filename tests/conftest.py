@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,12 +23,14 @@ hypothesis.settings.load_profile("default")
 
 
 class OutcomeRecorder:
-    """Collects the outcome of every test and writes it as JSON: node id to passed, failed or skipped."""
+    """Collects the outcome of every test (node id to passed, failed or skipped) and writes it as JSON."""
 
     RANK = ("passed", "skipped", "failed")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, nightly: bool) -> None:
         self._path = path
+        self._nightly = nightly
+        self._start = time.monotonic()
         self._outcomes: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -38,7 +41,12 @@ class OutcomeRecorder:
     def pytest_sessionfinish(self) -> None:
         """Write the record."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(json.dumps(self._outcomes, indent=1, sort_keys=True) + "\n")
+        record = {
+            "nightly": self._nightly,
+            "seconds": round(time.monotonic() - self._start),
+            "tests": self._outcomes,
+        }
+        self._path.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,7 +60,9 @@ def pytest_configure(config: pytest.Config) -> None:
     use_environment_tools()
     record = config.getoption("--record")
     if record is not None and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(OutcomeRecorder(record), "outcome-recorder")
+        config.pluginmanager.register(
+            OutcomeRecorder(record, nightly=config.getoption("--nightly")), "outcome-recorder"
+        )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

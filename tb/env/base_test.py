@@ -37,7 +37,7 @@ class EngineTest(uvm_test):
     """
 
     canary_slot = 1
-    canary_base = 0x3F_0000
+    canary_base = 0x7F_0000
     canary_bytes = 150
 
     def build_phase(self) -> None:
