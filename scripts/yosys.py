@@ -55,7 +55,7 @@ def _ending(status: int) -> str:
     return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
 
-def compiled_program(timeout_s: int = 600) -> Path:
+def compiled_program(timeout_s: int = 1200) -> Path:
     """Folder of the compiled program, made once for each version of the wheels.
 
     The wheel compiles itself at its first start and writes the result in place: another process that has the file
