@@ -2,6 +2,7 @@
 // The engine: every module below rtl/ and the include path, for Icarus Verilog, Verilator and whatever else reads
 // such lists. Paths are relative to the project's folder.
 +incdir+rtl/include
+rtl/axi/burst_check.v
 rtl/axi/read_path.v
 rtl/axi/txn_table.v
 rtl/axi/write_path.v
@@ -25,5 +26,6 @@ rtl/crypto/line_hash.v
 rtl/crypto/power_ring.v
 rtl/tensor/tensor_table.v
 rtl/tensor/verifier.v
+rtl/tensor/window_check.v
 rtl/tensor/write_map.v
 rtl/tensortee_engine.v
