@@ -11,7 +11,7 @@ JOBS ?= $(shell nproc)
 # Flags of this make are not meant for the makefiles of the simulations.
 unexport MAKEFLAGS MFLAGS MAKELEVEL
 
-.PHONY: help setup sim test lint format cov bench study synth scalesim docs clean distclean
+.PHONY: help setup sim test regress lint format cov bench study synth scalesim docs clean distclean
 
 help: ## List the targets and options
 	@echo "usage: make TARGET [OPTION=VALUE ...]"
@@ -32,17 +32,27 @@ setup: ## Install the tool chain into .venv (done by every other target too)
 sim: setup ## Run a neural network with every tensor in DRAM protected by the RTL
 	@SIM=$(or $(SIM),verilator) $(PYTHON) -m tb.app.main
 
-test: setup ## Verify everything: model, RTL in both simulators, testplan, functional coverage
+test: setup ## Verify everything that a change has to pass: model, RTL in both simulators, testplan, coverage
+regress: setup cov ## Verify more, for the night: test and cov, every build and module, long random runs
+
+regress: TIER := --nightly
+
+# Each step runs whatever the one before it found; the summary is last.
+test regress:
 	@rm -rf build/tests build/cov/functional
-	$(PYTHON) -m pytest -n $(JOBS) --dist worksteal --record build/tests/pytest.json tests
-	$(PYTHON) -m scripts.check_testplan
-	$(PYTHON) -m tb.env.coverage
+	@status=0; \
+	$(PYTHON) -m pytest -n $(JOBS) --dist worksteal $(TIER) --record build/tests/pytest.json tests || status=1; \
+	$(PYTHON) -m scripts.check_testplan || status=1; \
+	$(PYTHON) -m tb.env.coverage || status=1; \
+	$(PYTHON) -m scripts.summary || status=1; \
+	exit $$status
 
 lint: setup ## Check style, types, RTL lint, countermeasure tags, benches, generated files
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(PYTHON) -m scripts.check_headers
+	$(PYTHON) -m scripts.check_file_lists
 	$(PYTHON) -m scripts.check_rtl
 	$(PYTHON) -m scripts.check_sec_cm
 	$(PYTHON) -m scripts.check_benches

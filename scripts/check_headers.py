@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SPDX = "SPDX-License-Identifier: Apache-2.0"
-SUFFIXES = {".py", ".v", ".vh", ".vlt", ".rdl", ".yaml", ".toml", ".h", ".sh", ".js", ".css", ".html"}
+SUFFIXES = {".py", ".v", ".vh", ".vlt", ".f", ".core", ".rdl", ".yaml", ".toml", ".h", ".sh", ".js", ".css", ".html"}
 NAMES = {"Makefile", ".gitignore"}
 FOLDERS_OF_SCRIPTS = {".ci", "scripts"}
 

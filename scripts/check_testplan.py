@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check the testplan against the tests that ran; part of ``make test``.
+"""Check the testplan against the tests that ran; part of ``make test`` and ``make regress``.
 
 Fails if a test that the plan names did not run or did not pass, if a test that ran maps to no testpoint, or if the plan
-itself is malformed. Reads ``build/tests/pytest.json`` (``pytest --record``) and ``build/tests/cocotb/*.json``
-(``tb/runner.py``).
+itself is malformed. Tests of the nightly tier have to run in that tier only. Reads ``build/tests/pytest.json``
+(``pytest --record``) and ``build/tests/cocotb/*.json`` (``tb/runner.py``).
 
 A cocotb test counts as run whatever its outcome: benches that must fail are part of the plan, and the pytest test
 around each of them judges it.
@@ -36,9 +36,10 @@ def without_parameters(name: str) -> str:
 
 
 class Results:
-    """Tests that ran, by their full names and by their names without parameters."""
+    """Tests that ran, by their full names and by their names without parameters, and whether the tier is nightly."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, nightly: bool = False) -> None:
+        self.nightly = nightly
         self.outcomes: dict[str, set[str]] = defaultdict(set)
         self.simulators: dict[str, set[str]] = defaultdict(set)
         self.names: set[str] = set()
@@ -60,11 +61,12 @@ def read_results(folder: Path) -> Results:
     Raises:
         TestplanError: pytest left no record.
     """
-    results = Results()
     record = folder / "pytest.json"
     if not record.exists():
         raise TestplanError(f"no record of the tests in {record}. Fix: run make test")
-    for name, outcome in json.loads(record.read_text()).items():
+    outcomes = json.loads(record.read_text())
+    results = Results(nightly=outcomes["nightly"])
+    for name, outcome in outcomes["tests"].items():
         results.add(name, outcome)
     for path in sorted((folder / "cocotb").glob("*.json")):
         run = json.loads(path.read_text())
@@ -81,7 +83,7 @@ def problems_of(points: Iterable[Testpoint], results: Results) -> list[str]:
         for test in point.tests:
             mapped.add(test)
             outcomes = results.outcomes.get(test, set())
-            if not outcomes:
+            if not outcomes and (results.nightly or test not in point.nightly):
                 problems.append(f"{point.id} ({point.file}): {test} did not run")
             elif "failed" in outcomes and not test.startswith(COCOTB):
                 problems.append(f"{point.id} ({point.file}): {test} failed")

@@ -7,9 +7,11 @@ Each file is a list of testpoints::
       title: "what is shown"
       security: [A1, N1]          # optional: rows of the attack suite in docs/threat-model.md
       sec_cm: [LINE.WRITE_ONCE]   # optional: countermeasures that the tests prove
-      tests:                      # at least one
+      tests:                      # at least one, here or below
         - tests/model/test_seal.py::test_roundtrip             # pytest, with or without the parameters
         - cocotb:tb.unit.crypto.test_aes.test_known_answers    # cocotb
+      nightly:                    # optional: further tests, which only ``make regress`` runs
+        - tests/rtl/test_engine.py::test_long_random
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ COCOTB = "cocotb:"
 _ID = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)*-\d{3}")
 _SECURITY = re.compile(r"[A-Z]\d{1,2}")
 _SEC_CM = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z][A-Z0-9_]*)+")
-_KEYS = {"id", "title", "security", "sec_cm", "tests"}
+_KEYS = {"id", "title", "security", "sec_cm", "tests", "nightly"}
 
 
 class TestplanError(Exception):
@@ -39,13 +41,14 @@ class TestplanError(Exception):
 
 @dataclass(frozen=True)
 class Testpoint:
-    """One thing that has to be shown, and the tests that show it."""
+    """One thing that has to be shown, and the tests that show it; ``nightly``: those of the nightly tier among them."""
 
     __test__ = False
 
     id: str
     title: str
     tests: tuple[str, ...]
+    nightly: tuple[str, ...]
     security: tuple[str, ...]
     sec_cm: tuple[str, ...]
     file: str
@@ -70,10 +73,12 @@ def _testpoint(entry: object, file: str) -> Testpoint:
         raise ValueError("id is not of the form AREA-TOPIC-001")
     if not isinstance(title, str) or not title:
         raise ValueError("title is missing")
+    nightly = _strings(entry, "nightly")
     point = Testpoint(
         id=identifier,
         title=title,
-        tests=_strings(entry, "tests"),
+        tests=_strings(entry, "tests") + nightly,
+        nightly=nightly,
         security=_strings(entry, "security"),
         sec_cm=_strings(entry, "sec_cm"),
         file=file,

@@ -36,6 +36,7 @@ from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent
 RTL = ROOT / "rtl"
+FILE_LIST = RTL / "tensortee.f"
 BUILD = ROOT / "build"
 RECORDS = BUILD / "tests" / "cocotb"
 COVERAGE = BUILD / "cov" / "verilator"
@@ -101,18 +102,24 @@ def simulators() -> tuple[str, ...]:
     return (name,)
 
 
+def listed_sources(text: str) -> list[Path]:
+    """Verilog files in a file list as Icarus Verilog and Verilator read it: one a line, comments, ``+incdir+``."""
+    lines = (line.split("//", maxsplit=1)[0].strip() for line in text.splitlines())
+    return [ROOT / line for line in lines if line and not line.startswith("+incdir+")]
+
+
 def rtl_sources(*modules: str) -> list[Path]:
-    """Files of the named RTL modules, or of all modules if none is named.
+    """Files of the named RTL modules, or of all modules if none is named, as ``rtl/tensortee.f`` lists them.
 
     Raises:
         SimulationError: there is no such module.
     """
-    files = {path.stem: path for path in sorted(RTL.rglob("*.v"))}
+    files = {path.stem: path for path in listed_sources(FILE_LIST.read_text())}
     if not modules:
         return list(files.values())
     missing = [module for module in modules if module not in files]
     if missing:
-        raise SimulationError(f"no RTL module {', '.join(missing)} below {RTL}")
+        raise SimulationError(f"no RTL module {', '.join(missing)} in {FILE_LIST}")
     return [files[module] for module in modules]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,12 +23,14 @@ hypothesis.settings.load_profile("default")
 
 
 class OutcomeRecorder:
-    """Collects the outcome of every test and writes it as JSON: node id to passed, failed or skipped."""
+    """Collects the outcome of every test (node id to passed, failed or skipped) and writes it as JSON."""
 
     RANK = ("passed", "skipped", "failed")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, nightly: bool) -> None:
         self._path = path
+        self._nightly = nightly
+        self._start = time.monotonic()
         self._outcomes: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -38,12 +41,18 @@ class OutcomeRecorder:
     def pytest_sessionfinish(self) -> None:
         """Write the record."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(json.dumps(self._outcomes, indent=1, sort_keys=True) + "\n")
+        record = {
+            "nightly": self._nightly,
+            "seconds": round(time.monotonic() - self._start),
+            "tests": self._outcomes,
+        }
+        self._path.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that scripts/check_testplan.py depends on."""
+    """Add the record that scripts/check_testplan.py depends on, and the tier of ``make regress``."""
     parser.addoption("--record", type=Path, default=None, help="write the outcome of every test to this JSON file")
+    parser.addoption("--nightly", action="store_true", help="run the tests marked nightly too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,7 +60,18 @@ def pytest_configure(config: pytest.Config) -> None:
     use_environment_tools()
     record = config.getoption("--record")
     if record is not None and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(OutcomeRecorder(record), "outcome-recorder")
+        config.pluginmanager.register(
+            OutcomeRecorder(record, nightly=config.getoption("--nightly")), "outcome-recorder"
+        )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests of the nightly tier out, unless it was asked for."""
+    if config.getoption("--nightly"):
+        return
+    nightly = [item for item in items if item.get_closest_marker("nightly")]
+    items[:] = [item for item in items if item not in nightly]
+    config.hook.pytest_deselected(items=nightly)
 
 
 def pytest_report_header() -> list[str]:

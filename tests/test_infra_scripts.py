@@ -25,11 +25,10 @@ from scripts.verilator_coverage import CoverageError, read
 POINT = "- {id: A-B-001, title: t, tests: [%s]}\n"
 
 
-def testpoint(*tests: str) -> Testpoint:
-    return Testpoint(id="A-B-001", title="t", tests=tests, security=(), sec_cm=(), file="a.yaml")
-
-
-testpoint.__test__ = False  # type: ignore[attr-defined]
+def point_of(*tests: str, nightly: tuple[str, ...] = ()) -> Testpoint:
+    return Testpoint(
+        id="A-B-001", title="t", tests=tests + nightly, nightly=nightly, security=(), sec_cm=(), file="a.yaml"
+    )
 
 
 def results_of(**outcomes: str) -> Results:
@@ -67,35 +66,48 @@ def test_empty_testplan_is_refused(tmp_path: Path) -> None:
 def test_testplan_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(
         "- {id: A-B-001, title: t, security: [A1], sec_cm: [LINE.WRITE_ONCE], tests: ['cocotb:a.b']}\n"
+        "- {id: A-B-002, title: t, nightly: ['cocotb:a.c']}\n"
     )
-    (point,) = load(tmp_path)
-    assert (point.security, point.sec_cm, point.tests) == (("A1",), ("LINE.WRITE_ONCE",), ("cocotb:a.b",))
+    first, second = load(tmp_path)
+    assert (first.security, first.sec_cm, first.tests) == (("A1",), ("LINE.WRITE_ONCE",), ("cocotb:a.b",))
+    assert (second.tests, second.nightly) == (("cocotb:a.c",), ("cocotb:a.c",))
 
 
 def test_plan_and_results_that_agree_have_no_problem() -> None:
     results = results_of(**{"test_b[1]": "passed", "test_b[2]": "passed", "test_c[x]": "passed"})
     results.add("cocotb:tb.m.f/x=1", "passed", "icarus")
-    plan = [testpoint("tests/test_a.py::test_b", "tests/test_a.py::test_c[x]", "cocotb:tb.m.f")]
+    plan = [point_of("tests/test_a.py::test_b", "tests/test_a.py::test_c[x]", "cocotb:tb.m.f")]
     assert problems_of(plan, results) == []
 
 
 def test_named_test_that_did_not_run_is_a_problem() -> None:
     results = results_of(test_b="passed", test_c="skipped")
-    plan = [testpoint("tests/test_a.py::test_b", "tests/test_a.py::test_c", "cocotb:tb.m.f")]
+    plan = [point_of("tests/test_a.py::test_b", "tests/test_a.py::test_c", "cocotb:tb.m.f")]
     assert [re.sub(r".*: ", "", problem) for problem in problems_of(plan, results)] == [
         "tests/test_a.py::test_c did not run",
         "cocotb:tb.m.f did not run",
     ]
 
 
+def test_nightly_test_has_to_run_in_its_tier_only() -> None:
+    plan = [point_of("tests/test_a.py::test_b", nightly=("tests/test_a.py::test_c",))]
+    results = results_of(test_b="passed")
+    assert problems_of(plan, results) == []
+    results.nightly = True
+    (problem,) = problems_of(plan, results)
+    assert problem.endswith("tests/test_a.py::test_c did not run")
+    results.add("tests/test_a.py::test_c", "passed")
+    assert problems_of(plan, results) == []
+
+
 def test_failed_test_is_a_problem() -> None:
-    assert "failed" in problems_of([testpoint("tests/test_a.py::test_b")], results_of(test_b="failed"))[0]
+    assert "failed" in problems_of([point_of("tests/test_a.py::test_b")], results_of(test_b="failed"))[0]
 
 
 def test_unmapped_test_is_a_problem() -> None:
     results = results_of(test_b="passed", test_c="passed")
     results.add("cocotb:tb.m.f", "passed", "icarus")
-    assert problems_of([testpoint("tests/test_a.py::test_b")], results) == [
+    assert problems_of([point_of("tests/test_a.py::test_b")], results) == [
         "cocotb:tb.m.f ran, but is in no testpoint of tests/testplan.d",
         "tests/test_a.py::test_c ran, but is in no testpoint of tests/testplan.d",
     ]
@@ -107,13 +119,15 @@ def test_missing_record_is_an_error(tmp_path: Path) -> None:
 
 
 def test_records_are_read(tmp_path: Path) -> None:
-    (tmp_path / "pytest.json").write_text(json.dumps({"tests/test_a.py::test_b[1]": "passed"}))
+    record = {"nightly": True, "seconds": 1, "tests": {"tests/test_a.py::test_b[1]": "passed"}}
+    (tmp_path / "pytest.json").write_text(json.dumps(record))
     (tmp_path / "cocotb").mkdir()
     run = {"simulator": "icarus", "tests": [{"name": "m.f", "status": "failed"}, {"name": "m.g", "status": "skipped"}]}
     (tmp_path / "cocotb" / "a.json").write_text(json.dumps(run))
     results = read_results(tmp_path)
     assert set(results.outcomes) == {"tests/test_a.py::test_b[1]", "tests/test_a.py::test_b", "cocotb:m.f"}
     assert results.simulators["cocotb:m.f"] == {"icarus"}
+    assert results.nightly
 
 
 @pytest.mark.parametrize(
@@ -268,6 +282,18 @@ def test_every_make_target_is_in_the_help() -> None:
     text = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     makefile = (ROOT / "Makefile").read_text()
     targets = re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)[0].split()
-    assert set(targets) >= {"setup", "sim", "test", "lint", "format", "cov", "bench", "synth", "docs", "clean"}
+    assert set(targets) >= {
+        "setup",
+        "sim",
+        "test",
+        "regress",
+        "lint",
+        "format",
+        "cov",
+        "bench",
+        "synth",
+        "docs",
+        "clean",
+    }
     for target in targets:
         assert re.search(rf"^  {target} +\S", text, flags=re.MULTILINE), f"make help does not list {target}"

@@ -45,7 +45,7 @@ class BurstTest(EngineTest):
 
     async def one(self, addr: int, beats: int, size: int, kind: int = 1) -> None:
         """Issue one read; not too many at once, so that the queues of the bench stay short."""
-        self.bursts.append(await self.seq.read(addr, beats, size=size, kind=kind, ident=self.rng.randrange(4)))
+        self.bursts.append(await self.seq.read(addr, beats, size=size, kind=kind, ident=self.seq.ident(4)))
         if len(self.bursts) % IN_FLIGHT == 0:
             await self.bursts[-1].done.wait()
 

@@ -12,7 +12,7 @@ from tb.dram import DramTiming
 from tb.env.base_test import EngineTest
 from tb.memory import LINE_BYTES
 
-SLOT = 2
+SLOT = 0
 BASE = 0x9000
 NBYTES = 100
 UNDEFINED_OPCODES = (0, 8, 9, 15)

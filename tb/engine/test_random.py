@@ -18,7 +18,7 @@ from tb.memory import LINE_BYTES
 
 BASE = 0x1_0000
 STRIDE = 0x2000
-SLOTS = 4
+MAX_SLOTS = 4
 MAX_BYTES = 40 * LINE_BYTES
 ROUNDS_VARIABLE = "ENGINE_ROUNDS"
 
@@ -28,14 +28,23 @@ class RandomTest(EngineTest):
 
     canary_slot = 0
 
+    def build_phase(self) -> None:
+        """Choose the slots."""
+        super().build_phase()
+        slots = self.env.parameters["SLOTS"]
+        self.slots = self.rng.sample(range(slots), min(MAX_SLOTS, slots))
+
     def rounds(self) -> int:
         """Number of rounds; ``ENGINE_ROUNDS`` overrides it."""
         return int(os.environ.get(ROUNDS_VARIABLE, "5" if self.slow else "40"))
 
-    def calm(self) -> None:
-        """End the random timing."""
+    async def calm(self) -> None:
+        """End the random timing, and make room for the canary."""
         self.env.axi.driver.manager.timing = ManagerTiming()
         self.env.dram.timing = DramTiming()
+        if self.env.predictor.engine.slots[self.canary_slot].state == SlotState.READING:
+            await self.seq.command(Opcode.CLOSE_READ, self.canary_slot)
+        await self.seq.command(Opcode.RELEASE, self.canary_slot)
 
     def change_timing(self) -> None:
         """Draw idle and stall rates, latencies and orders."""
@@ -66,10 +75,6 @@ class RandomTest(EngineTest):
     def base(self, slot: int) -> int:
         """Base address of a slot's tensor."""
         return BASE + slot * STRIDE
-
-    def ident(self) -> int:
-        """A random ID."""
-        return self.rng.randrange(self.env.axi.driver.manager.id_count)
 
     async def step(self, slot: int) -> None:
         """Take a slot one step on its way: mostly the proper next command with its traffic, sometimes another one."""
@@ -109,7 +114,7 @@ class RandomTraffic(RandomTest):
         """Play the rounds."""
         for _ in range(self.rounds()):
             self.change_timing()
-            for slot in range(1, SLOTS + 1):
+            for slot in self.slots:
                 await self.step(slot)
             await self.noise()
             await self.env.drain()
@@ -117,7 +122,7 @@ class RandomTraffic(RandomTest):
             self.env.adopt_faults()
             await self.seq.compare_registers()
             await self.seq.clear_faults()
-        self.calm()
+        await self.calm()
 
     async def noise(self) -> None:
         """Bursts of any kind at any place, reads and writes one after the other so that the fault log has one order."""
@@ -127,17 +132,17 @@ class RandomTraffic(RandomTest):
             size = rng.randrange(seq.full + 2)
             kind = rng.choices((INCR, WRAP, FIXED), (6, 3, 1))[0]
             beats = rng.choice((2, 4, 8, 16)) if kind == WRAP else rng.randint(1, 40)
-            addr = self.base(rng.randint(1, SLOTS)) + rng.randrange(MAX_BYTES)
+            addr = self.base(rng.choice(self.slots)) + rng.randrange(MAX_BYTES)
             if kind == WRAP and rng.random() < 0.9:
                 addr &= -(1 << size)
-            reads.append(await seq.read(addr, beats, size=min(size, 7), kind=kind, ident=self.ident()))
+            reads.append(await seq.read(addr, beats, size=min(size, 7), kind=kind, ident=self.seq.ident()))
         await seq.finish(reads)
         writes: list[Burst] = []
         for _ in range(rng.randrange(5)):
             lines = rng.randint(1, 3)
-            addr = self.base(rng.randint(1, SLOTS)) + rng.randrange(MAX_BYTES)
+            addr = self.base(rng.choice(self.slots)) + rng.randrange(MAX_BYTES)
             addr &= -LINE_BYTES if rng.random() < 0.8 else -8
-            writes.append(await seq.write(addr, rng.randbytes(lines * LINE_BYTES), ident=self.ident()))
+            writes.append(await seq.write(addr, rng.randbytes(lines * LINE_BYTES), ident=self.seq.ident()))
         await seq.finish(writes)
 
 
@@ -152,11 +157,11 @@ class ConcurrentTensors(RandomTest):
             for _ in range(self.rounds()):
                 await self.step(slot)
 
-        lives = [cocotb.start_soon(life(slot)) for slot in range(1, SLOTS + 1)]
+        lives = [cocotb.start_soon(life(slot)) for slot in self.slots]
         while not all(task.done() for task in lives):
             self.change_timing()
             await self.seq.idle(self.rng.randrange(100, 1500))
         for task in lives:
             await task
-        self.calm()
+        await self.calm()
         await self.seq.compare_registers()

@@ -37,7 +37,7 @@ class EngineTest(uvm_test):
     """
 
     canary_slot = 1
-    canary_base = 0x3F_0000
+    canary_base = 0x7F_0000
     canary_bytes = 150
 
     def build_phase(self) -> None:
@@ -131,8 +131,6 @@ class EngineTest(uvm_test):
     def report_phase(self) -> None:
         """Leave the functional coverage of this run."""
         self.env.sample_stalls()
-        parameters = self.env.parameters
         simulator = cocotb.SIM_NAME.split()[0].lower()
-        self.env.coverage.save(
-            f"{simulator}-{parameters['DATA_W']}-{parameters['KEY_W']}-{type(self).__name__}-{cocotb.RANDOM_SEED}"
-        )
+        build = "-".join(f"{name}={value}" for name, value in sorted(self.env.parameters.items()))
+        self.env.coverage.save(f"{simulator}-{build}-{type(self).__name__}-{cocotb.RANDOM_SEED}")

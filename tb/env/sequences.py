@@ -134,6 +134,11 @@ class EngineSequence(uvm_sequence):
         await sequencer.finish_item(item)
         return burst
 
+    def ident(self, among: int | None = None) -> int:
+        """A random ID, of the first ``among`` if given, as far as the bus has so many."""
+        count = self.env.axi.driver.manager.id_count
+        return self.rng.randrange(count if among is None else min(among, count))
+
     async def read(self, addr: int, beats: int, *, size: int | None = None, kind: int = INCR, ident: int = 0) -> Burst:
         """Issue a read; the default size is the bus width."""
         return await self.issue(Burst(False, ident, addr, beats, self.full if size is None else size, kind))
@@ -179,7 +184,7 @@ class EngineSequence(uvm_sequence):
         bursts = []
         for line, count in plan if plan is not None else full_runs(base, lines, self.bus_bytes):
             part = whole[line * LINE_BYTES : (line + count) * LINE_BYTES]
-            bursts.append(await self.write(base + line * LINE_BYTES, part, ident=self.rng.randrange(idents)))
+            bursts.append(await self.write(base + line * LINE_BYTES, part, ident=self.ident(idents)))
         await self.finish(bursts)
         return bursts
 
@@ -191,7 +196,7 @@ class EngineSequence(uvm_sequence):
         bursts = []
         for line, count in plan if plan is not None else full_runs(base, lines, self.bus_bytes):
             beats = count * LINE_BYTES // self.bus_bytes
-            bursts.append(await self.read(base + line * LINE_BYTES, beats, ident=self.rng.randrange(idents)))
+            bursts.append(await self.read(base + line * LINE_BYTES, beats, ident=self.ident(idents)))
         await self.finish(bursts)
         out = bytearray(lines * LINE_BYTES)
         for burst in bursts:

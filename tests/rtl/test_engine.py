@@ -37,12 +37,14 @@ class Build:
         parameters: Verilog parameters; the others keep their defaults.
         simulators: where it runs.
         modules: test modules of ``tb.engine``.
+        nightly: further modules, in the nightly tier.
     """
 
     name: str
     parameters: dict[str, int]
     simulators: tuple[str, ...]
     modules: tuple[str, ...]
+    nightly: tuple[str, ...] = ()
 
 
 BUILDS = (
@@ -83,25 +85,69 @@ BUILDS = (
         ("backpressure", "bursts", "random", "refusals", "registers", "reset", "tensors"),
     ),
     Build("128-aes256", {"DATA_W": 128, "KEY_W": 256}, ("icarus",), ("smoke", "wycheproof")),
+    Build(
+        "128-2-slots",
+        {"DATA_W": 128, "SLOTS": 2, "ID_W": 1, "MAP_WORDS": 1024, "RD_TXNS": 4, "WR_TXNS": 16},
+        ("verilator",),
+        ("smoke", "random"),
+        ("backpressure", "bursts", "commands", "registers", "tensors"),
+    ),
+    Build(
+        "128-64-slots",
+        {"DATA_W": 128, "SLOTS": 64, "ID_W": 16, "MAP_WORDS": 1024, "RD_TXNS": 4, "WR_TXNS": 8},
+        ("verilator",),
+        ("smoke", "random"),
+        ("attacks", "backpressure", "bursts", "commands", "refusals", "registers", "reset", "tensors"),
+    ),
 )
+LONG_MODULES = ("random",)
+LONG_ROUNDS = 400
+LONG_SEEDS = range(2, 6)
 
 RUNS = [
-    pytest.param(build, simulator, module, id=f"{module}-{build.name}-{simulator}")
+    pytest.param(
+        build,
+        simulator,
+        module,
+        marks=[pytest.mark.nightly] * (module in build.nightly),
+        id=f"{module}-{build.name}-{simulator}",
+    )
     for build in BUILDS
     for simulator in build.simulators
-    for module in build.modules
+    for module in build.modules + build.nightly
     if simulator in simulators()
+]
+LONG_RUNS = [
+    pytest.param(build, module, seed, id=f"{module}-{build.name}-{seed}")
+    for build in BUILDS
+    for module in LONG_MODULES
+    for seed in LONG_SEEDS
+    if module in build.modules and "verilator" in build.simulators and "verilator" in simulators()
 ]
 
 
-@pytest.mark.parametrize(("build", "simulator", "module"), RUNS)
-def test_engine(build: Build, simulator: str, module: str) -> None:
+def run(build: Build, simulator: str, module: str, seed: int | None = None, rounds: int | None = None) -> None:
+    """Run a module on a build, with long random tests if their ``rounds`` are given."""
     run_cocotb(
         toplevel="tensortee_engine",
         sources=rtl_sources(),
         module=f"tb.engine.test_{module}",
         parameters=build.parameters,
         sim=simulator,
-        extra_env={"ENGINE_PARAMETERS": json.dumps(build.parameters)},
-        timeout_s=800,
+        seed=seed,
+        extra_env={"ENGINE_PARAMETERS": json.dumps(build.parameters)}
+        | ({"ENGINE_ROUNDS": str(rounds)} if rounds is not None else {}),
+        timeout_s=3000 if rounds is not None else 800,
     )
+
+
+@pytest.mark.parametrize(("build", "simulator", "module"), RUNS)
+def test_engine(build: Build, simulator: str, module: str) -> None:
+    run(build, simulator, module)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("build", "module", "seed"), LONG_RUNS)
+def test_engine_long(build: Build, module: str, seed: int) -> None:
+    run(build, "verilator", module, seed, LONG_ROUNDS)
