@@ -56,7 +56,7 @@ def swept(dut: Any) -> dict[str, Any]:
 
 @pyuvm.test(timeout_time=20, timeout_unit="ms")
 class SecretsErased(EngineTest):
-    """F2, M4: each cause of erasure, with traffic in flight, with a memory that answers nothing, an NPU that stalls, both.
+    """F2, M4: each cause of erasure, with traffic flowing, a memory that answers nothing, an NPU that stalls, and both.
 
     The walker must find secrets of every kind before, and none when the bound is over, nor when all is quiet again.
     """
@@ -89,7 +89,7 @@ class SecretsErased(EngineTest):
         seen: set[str] = set()
         cases = [(cause, condition) for cause in causes for condition in conditions]
         for number, (cause, condition) in enumerate(cases):
-            # On Icarus each cause once, and each condition at least once.
+            # On Icarus each cause once, and each condition.
             if self.slow and number % len(conditions) != number // len(conditions) % len(conditions):
                 continue
             seen |= await self.erase(cause, condition)
@@ -173,8 +173,9 @@ class SecretsErased(EngineTest):
         await seq.store(READ, BASES[READ], data[READ][:NBYTES])
         await seq.store(WRONG, BASES[WRONG], data[WRONG][:NBYTES])
         await seq.expect(Result.OK, Opcode.OPEN_READ, WRONG)
+        wrong = BASES[WRONG] + self.rng.randrange(NBYTES)
         for memory in env.tampered(WRONG):
-            memory.flip(BASES[WRONG] + self.rng.randrange(NBYTES))
+            memory.flip(wrong)
         await seq.read_lines(BASES[WRONG], NBYTES)
         await seq.expect(Result.OK, Opcode.OPEN_READ, READ)
         await seq.expect(Result.OK, Opcode.OPEN_WRITE, WRITE)
@@ -374,6 +375,7 @@ class ZeroizeAtEveryCycleOfSetup(SweepTest):
             await RisingEdge(self.dut.clk)
 
     async def at_key_ready(self) -> None:
+        """Wait until the engine takes a key."""
         if self.dut.key_ready.value != 1:
             await RisingEdge(self.dut.key_ready)
 
@@ -396,7 +398,7 @@ class ZeroizeAtEveryCycleOfSetup(SweepTest):
 
 @pyuvm.test(timeout_time=20, timeout_unit="ms")
 class EpochCutAtEveryLine(EngineTest):
-    """N3: an epoch is given up after every number of lines, by OPEN_WRITE and by ZEROIZE; no keystream is used twice."""
+    """N3: an epoch is given up after every number of lines, by OPEN_WRITE and by ZEROIZE; no keystream comes twice."""
 
     async def body(self) -> None:
         """The scoreboard watches the keystream of every block on the memory bus; the plaintext is always the same."""
