@@ -34,8 +34,11 @@ class Word:
     @property
     def value(self) -> int:
         """The bits as a number; unknown ones count as zero."""
-        value = self.handle.value
-        return int(value) if value.is_resolvable else int(re.sub("[^1]", "0", str(value)), 2)
+        bits = str(self.handle.value)
+        try:
+            return int(bits, 2)
+        except ValueError:
+            return int(re.sub("[^1]", "0", bits), 2)
 
 
 class StateWalker:
