@@ -10,7 +10,7 @@ from typing import Any
 import cocotb
 import pyuvm
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
-from tensortee.registers import EngineState, Opcode, Result
+from tensortee.engine.registers import EngineState, Opcode, Result
 
 from tb.dram import DramTiming
 from tb.env.base_test import EngineTest

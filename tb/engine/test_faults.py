@@ -6,7 +6,7 @@ from __future__ import annotations
 import cocotb
 import pyuvm
 from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly, RisingEdge
-from tensortee.registers import EngineState, Opcode, Result, SlotState
+from tensortee.engine.registers import EngineState, Opcode, Result, SlotState
 
 from tb.env.base_test import EngineTest
 from tb.env.bursts import INCR, OKAY

@@ -7,7 +7,7 @@ import os
 
 import cocotb
 import pyuvm
-from tensortee.registers import Opcode, SlotState
+from tensortee.engine.registers import Opcode, SlotState
 
 from tb.dram import DramTiming
 from tb.env.axi_manager import ManagerTiming

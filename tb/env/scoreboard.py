@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any
 
 from pyuvm import uvm_scoreboard
-from tensortee.registers import Result, SlotState
+from tensortee.engine.registers import Result, SlotState
 
 from tb.dram import Dram
 from tb.env.backdoor import Backdoor, open_message

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from Crypto.Cipher import AES
 from tensortee.format import BLOCK_BYTES, BLOCKS_PER_LINE, LINE_BYTES, block_count, line_count
-from tensortee.ghash import multiply
+from tensortee.format.ghash import multiply
 from tensortee.reference import ONE, expand_key, inverse, power
 
 WINDOW = 8 * BLOCK_BYTES
