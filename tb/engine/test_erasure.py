@@ -311,8 +311,7 @@ class SweepGoesOn(SweepTest):
             assert not left, f"{what}: {bound} cycles after the first ZEROIZE words are left in {left}"
             assert not attack.done(), f"{what}: the attack was over before the sweep"
             await attack
-            if self.dut.key_ready.value != 1:
-                await RisingEdge(self.dut.key_ready)
+            await self.until_key_ready()
 
     async def commands(self, count: int) -> None:
         """ZEROIZE commands in a row; each is accepted."""
@@ -357,7 +356,7 @@ class ZeroizeAtEveryCycleOfSetup(SweepTest):
         await self.pulse_zeroize()
         cuts = await self.cuts()
         for cut in self.thin(cuts, 8):
-            await self.at_key_ready()
+            await self.until_key_ready()
             await self.offer_key()
             secrets = Secrets(self.key, self.env.bus_bytes // 16)
             await ClockCycles(self.dut.clk, cut)
@@ -374,14 +373,9 @@ class ZeroizeAtEveryCycleOfSetup(SweepTest):
             assert self.dut.key_ready.value == 1, "the engine takes no key after the bound"
             await RisingEdge(self.dut.clk)
 
-    async def at_key_ready(self) -> None:
-        """Wait until the engine takes a key."""
-        if self.dut.key_ready.value != 1:
-            await RisingEdge(self.dut.key_ready)
-
     async def cuts(self) -> list[int]:
         """Cycles around each change of the key unit's state, and some between; all of the first ones."""
-        await self.at_key_ready()
+        await self.until_key_ready()
         await self.offer_key()
         state, changes, cycle, before = self.dut.u_keys.state, [], 0, -1
         while self.dut.u_keys.ready.value != 1:

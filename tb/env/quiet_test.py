@@ -33,11 +33,15 @@ class QuietTest(EngineTest):
         dut = self.dut
         self.key = numbered_key(self.env.key_bytes, self.keys_used)
         self.keys_used += 1
-        if dut.key_ready.value != 1:
-            await RisingEdge(dut.key_ready)
+        await self.until_key_ready()
         await self.offer_key()
         await RisingEdge(dut.u_keys.ready)
         await ClockCycles(dut.clk, 2)
+
+    async def until_key_ready(self) -> None:
+        """Wait until the engine takes a key."""
+        if self.dut.key_ready.value != 1:
+            await RisingEdge(self.dut.key_ready)
 
     async def offer_key(self) -> None:
         """Hand ``self.key`` over; ``key_ready`` is high. Returns in the cycle after the handshake."""
