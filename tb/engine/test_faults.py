@@ -5,15 +5,34 @@ from __future__ import annotations
 
 import cocotb
 import pyuvm
-from cocotb.triggers import ReadOnly, RisingEdge
-from tensortee.engine.registers import EngineState, Opcode, Result
+from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly, RisingEdge
+from tensortee.engine.registers import EngineState, Opcode, Result, SlotState
 
 from tb.env.base_test import EngineTest
+from tb.env.bursts import INCR, OKAY
+from tb.env.quiet_test import QuietTest
 from tb.memory import LINE_BYTES
 
 SLOT = 2
 BASE = 0x1_0000
 NBYTES = 5 * LINE_BYTES - 3
+FATAL_CYCLES = 8
+"""From a fault to FATAL and the answer of the command under way, with room to spare."""
+CHECK_CYCLES = 1
+"""A command whose state is checked after the fault is refused."""
+OVER_CYCLES = 3
+"""A command that is this near to its end when the fault comes may still end as it would have."""
+FIRST_STATE = {
+    Opcode.DEFINE: SlotState.EMPTY,
+    Opcode.OPEN_WRITE: SlotState.DEFINED,
+    Opcode.CLOSE_WRITE: SlotState.WRITING,
+    Opcode.OPEN_READ: SlotState.SEALED,
+    Opcode.CLOSE_READ: SlotState.READING,
+    Opcode.RELEASE: SlotState.DEFINED,
+}
+"""What a slot must be for each command to take all its steps."""
+LAST_RESULT = {Opcode.CLOSE_WRITE: Result.COVERAGE_ERROR, Opcode.CLOSE_READ: Result.COVERAGE_ERROR}
+"""How a command on such a slot ends, if not with OK."""
 
 
 @pyuvm.test(timeout_time=10, timeout_unit="ms")
@@ -40,6 +59,230 @@ class CommandStateInjection(EngineTest):
             await self.rekey()
             await self.seq.clear_faults()
             self.env.adopt_faults()
+
+
+class InjectionTest(QuietTest):
+    """Bits flipped in an engine whose buses are idle."""
+
+    async def prepare(self, opcode: Opcode, slot: int) -> None:
+        """Make the engine READY and bring a slot, by the back door, to where a command takes all its steps.
+
+        The first key is installed; afterwards the key unit is put into READY without one, which saves thousands of
+        cycles for each fault: what is tested here does not depend on the key.
+        """
+        registers, keys = self.env.control.registers, self.dut.u_keys
+        if not hasattr(self, "ready_code"):
+            self.ready_code = int(keys.state.value)
+        if self.dut.u_ctrl.engine_ready.value != 1:
+            await self.until_key_ready()
+            await FallingEdge(self.dut.clk)
+            keys.state.value = self.ready_code
+            await ClockCycles(self.dut.clk, 3)
+        assert self.dut.u_ctrl.engine_ready.value == 1
+        if opcode in FIRST_STATE:
+            self.dut.u_table.lines[slot].value = 5
+            self.dut.u_table.state[slot].value = FIRST_STATE[opcode]
+        if opcode == Opcode.DEFINE:
+            await registers.write64("CMD_BASE", BASE)
+            await registers.write64("CMD_NBYTES", NBYTES)
+        await registers.write("INTR_ENABLE", FATAL=1)
+        await registers.bus.write(registers.register("INTR_STATE").address, 0xF)
+
+    async def give(self, opcode: Opcode, slot: int) -> None:
+        """Give a command; returns in the cycle in which the command unit sees it."""
+        seen = RisingEdge(self.dut.u_csr.cmd_valid)
+        self.written = cocotb.start_soon(self.env.control.registers.try_write("CMD", SLOT=slot, OPCODE=opcode))
+        await seen
+
+    async def trace(self, opcode: Opcode, slot: int) -> list[int]:
+        """Let a command run; returns the state of the command unit in each cycle from ``give`` until it is done."""
+        await self.prepare(opcode, slot)
+        await self.give(opcode, slot)
+        states = []
+        while True:
+            await FallingEdge(self.dut.clk)
+            states.append(int(self.dut.u_commands.fsm.value))
+            if len(states) > 1 and self.dut.u_commands.busy.value == 0:
+                assert await self.written == OKAY
+                await ClockCycles(self.dut.clk, FATAL_CYCLES)
+                return states
+
+    async def is_fatal(self, what: str) -> None:
+        """FATAL with alert and interrupt; the interrupt comes once."""
+        registers, dut = self.env.control.registers, self.dut
+        assert await registers.get("STATUS.STATE") == EngineState.FATAL, f"{what}: the engine is not in FATAL"
+        assert dut.alert_fatal.value == 1, f"{what}: alert_fatal is low"
+        assert await registers.get("INTR_STATE.FATAL") == 1, f"{what}: no FATAL interrupt"
+        assert dut.irq.value == 1, f"{what}: irq is low"
+        await registers.write("INTR_STATE", FATAL=1)
+        await ClockCycles(dut.clk, FATAL_CYCLES)
+        assert await registers.get("INTR_STATE.FATAL") == 0, f"{what}: the FATAL interrupt came twice"
+        assert dut.irq.value == 0, f"{what}: irq stays high"
+
+    async def is_answered(self, what: str, opcode: Opcode, slot: int, *results: Result) -> None:
+        """The command ended with one of the results, as its own; its registers hold no secret."""
+        registers = self.env.control.registers
+        assert await self.written == OKAY
+        assert await registers.get("STATUS.CMD_BUSY") == 0, f"{what}: CMD_BUSY hangs"
+        assert await registers.get("INTR_STATE.CMD_DONE") == 1, f"{what}: no CMD_DONE"
+        result = await registers.read("CMD_RESULT")
+        assert (result["OPCODE"], result["SLOT"]) == (opcode, slot), f"{what}: the result is that of {result}"
+        assert result["RESULT"] in results, f"{what}: ended with {result['RESULT']!r}"
+        assert int(self.dut.u_commands.sum.value) == 0, f"{what}: something is left in `sum`"
+
+    def next_slot(self) -> int:
+        """A slot for each injection, so that no result can be that of the one before."""
+        self.injections = getattr(self, "injections", 0) + 1
+        return self.injections % self.env.backdoor.slots
+
+
+@pyuvm.test(timeout_time=20, timeout_unit="ms")
+class CommandsInFatal(InjectionTest):
+    """F3: the key unit fails in any cycle of any command: the command ends with ABORTED and keeps no secret."""
+
+    stride = 5
+
+    async def quiet_body(self) -> None:
+        """Sweep the cycle of the fault through every command."""
+        for opcode in FIRST_STATE:
+            states = await self.trace(opcode, self.next_slot())
+            assert len(states) > OVER_CYCLES
+            for cycle in self.thin(self.cycles(states), 3):
+                what = f"{opcode.name}, fault in cycle {cycle} of {len(states)} (state {states[cycle]:#x})"
+                slot = self.next_slot()
+                await self.prepare(opcode, slot)
+                await self.give(opcode, slot)
+                await ClockCycles(self.dut.clk, cycle, rising=False)
+                await self.flip(self.dut.u_keys.state, self.rng.randrange(len(self.dut.u_keys.state)))
+                await ClockCycles(self.dut.clk, FATAL_CYCLES)
+                others = [Result.NOT_READY] if cycle <= CHECK_CYCLES else []
+                if cycle >= len(states) - OVER_CYCLES:
+                    others.append(LAST_RESULT.get(opcode, Result.OK))
+                await self.is_answered(what, opcode, slot, Result.ABORTED, *others)
+                await self.is_fatal(what)
+                await self.pulse_zeroize()
+
+    def cycles(self, states: list[int]) -> list[int]:
+        """The cycles around each change of the state, and some between."""
+        changes = {at for at in range(1, len(states)) if states[at] != states[at - 1]}
+        near = {at + offset for at in changes for offset in (-1, 0)}
+        return sorted(near | set(range(0, len(states), self.stride)) | {len(states) - 1})
+
+
+@pyuvm.test(timeout_time=20, timeout_unit="ms")
+class CommandStateFlips(InjectionTest):
+    """F3: each bit of the command unit's state, flipped in every state it takes: FATAL and an answer."""
+
+    async def quiet_body(self) -> None:
+        """Walk the states with all commands; flip each bit in the first cycle of each state, once."""
+        visited: set[int] = set()
+        cases = []
+        for opcode in (*FIRST_STATE, Opcode.ZEROIZE):
+            states = await self.trace(opcode, self.next_slot())
+            for cycle, state in enumerate(states[:-1]):
+                if state not in visited:
+                    visited.add(state)
+                    cases += [(opcode, cycle, state, bit) for bit in range(len(self.dut.u_commands.fsm))]
+        assert len(visited) >= 19, f"only the states {sorted(visited)} were visited"
+        for opcode, cycle, state, bit in self.thin(cases, 12):
+            what = f"{opcode.name}, bit {bit} of state {state:#x} flipped"
+            slot = self.next_slot()
+            await self.prepare(opcode, slot)
+            await self.give(opcode, slot)
+            await ClockCycles(self.dut.clk, cycle, rising=False)
+            assert await self.flip(self.dut.u_commands.fsm, bit) == state, f"{what}: the command ran otherwise"
+            flipped = state ^ 1 << bit
+            assert flipped not in visited, f"{what}: {flipped:#x} is a legal state"
+            await ClockCycles(self.dut.clk, FATAL_CYCLES)
+            if opcode == Opcode.ZEROIZE and state != states[0]:
+                await self.until_fatal()
+            await self.is_answered(what, opcode, slot, Result.ABORTED)
+            await self.is_fatal(what)
+            await self.pulse_zeroize()
+
+    async def until_fatal(self) -> None:
+        """The erasure that is under way ends first."""
+        if self.dut.alert_fatal.value != 1:
+            await RisingEdge(self.dut.alert_fatal)
+            await ClockCycles(self.dut.clk, FATAL_CYCLES)
+
+
+@pyuvm.test(timeout_time=20, timeout_unit="ms")
+class FatalEvents(InjectionTest):
+    """F3: the entry into FATAL is one event, whatever its cause: key unit, command unit, write map, wrong tag."""
+
+    async def quiet_body(self) -> None:
+        """Each bit of the key unit's state, at rest and while it computes, and of the write map's, in each state."""
+        dut = self.dut
+        cases = [(dut.u_keys.state, bit, cycle) for cycle in (None, 12) for bit in range(len(dut.u_keys.state))]
+        for handle, bit, cycle in self.thin(cases, 4):
+            what = f"bit {bit} of the key unit's state flipped, {'at rest' if cycle is None else 'computing'}"
+            await self.prepare(Opcode.DEFINE, slot := self.next_slot())
+            if cycle is not None:
+                await self.give(Opcode.DEFINE, slot)
+                await ClockCycles(dut.clk, cycle)
+            await self.flip(handle, bit)
+            await ClockCycles(dut.clk, FATAL_CYCLES)
+            if cycle is not None:
+                await self.is_answered(what, Opcode.DEFINE, slot, Result.ABORTED)
+            await self.is_fatal(what)
+            await self.pulse_zeroize()
+        await self.wrong_tag()
+        await self.write_map()
+
+    async def wrong_tag(self) -> None:
+        """Close a window of one line whose sums were set by the back door."""
+        dut, slot = self.dut, self.next_slot()
+        await self.prepare(Opcode.CLOSE_READ, slot)
+        # No line: the coverage hash is zero, as it must be, and the tag is not that of the slot.
+        dut.u_table.lines[slot].value = 0
+        dut.u_table.g_end[slot].value = 1 << 127
+        await self.give(Opcode.CLOSE_READ, slot)
+        await RisingEdge(dut.alert_fatal)
+        await ClockCycles(dut.clk, FATAL_CYCLES)
+        await self.is_answered("wrong tag", Opcode.CLOSE_READ, slot, Result.TAG_ERROR)
+        await self.is_fatal("wrong tag")
+        await self.pulse_zeroize()
+
+    async def write_map(self) -> None:
+        """Each bit of the write map's state in each state that a write of lines of two words takes it to."""
+        fsm = self.dut.u_map.fsm
+        states = await self.check_lines(None)
+        cases = [(cycle, bit) for cycle in {s: c for c, s in enumerate(states)}.values() for bit in range(len(fsm))]
+        for cycle, bit in self.thin(cases, 4):
+            what = f"bit {bit} of the write map's state {states[cycle]:#x} flipped"
+            await self.check_lines((cycle, bit))
+            await ClockCycles(self.dut.clk, FATAL_CYCLES)
+            await self.is_fatal(what)
+            # The data of the write never comes: only a reset ends it.
+            await self.reset()
+
+    async def check_lines(self, flip: tuple[int, int] | None) -> list[int]:
+        """Ask for a write over two words of the map, by hand; returns the states that the map takes."""
+        dut, slot = self.dut, self.next_slot()
+        await self.prepare(Opcode.CLOSE_WRITE, slot)
+        dut.u_table.base[slot].value = BASE // LINE_BYTES
+        dut.u_table.lines[slot].value = 128
+        dut.u_table.nbytes[slot].value = 128 * LINE_BYTES
+        for word in range(2):
+            dut.u_map.u_map.mem[slot * self.env.parameters["MAP_WORDS"] + word].value = 0
+        beats = 2 * LINE_BYTES // self.env.bus_bytes
+        request = {"addr": BASE + 63 * LINE_BYTES, "len": beats - 1, "size": self.seq.full, "burst": INCR, "valid": 1}
+        await RisingEdge(dut.clk)
+        for name, value in request.items():
+            getattr(dut, f"s_axi_aw{name}").value = value
+        await RisingEdge(dut.clk)
+        for name in request:
+            getattr(dut, f"s_axi_aw{name}").value = 0
+        states: list[int] = []
+        for cycle in range(16):
+            if flip is not None and cycle == flip[0]:
+                await self.flip(dut.u_map.fsm, flip[1])
+                return states
+            await FallingEdge(dut.clk)
+            states.append(int(dut.u_map.fsm.value))
+        await self.reset()
+        return states
 
 
 @pyuvm.test(timeout_time=10, timeout_unit="ms")

@@ -182,7 +182,7 @@ class EngineEnv(uvm_env):
 
     def start(self) -> None:
         """Start every agent and monitor."""
-        ticker = Ticker(self.dut.clk, self.dut.rst)
+        self.ticker = ticker = Ticker(self.dut.clk, self.dut.rst)
         self.dram.start(ticker)
         self.axi.start(ticker)
         ticker.add(self.sideband)
