@@ -7,7 +7,7 @@ import random
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from tensortee.engine import BurstType, Dram, Fault, Interrupt, Response
+from tensortee.engine import BurstType, BurstUnderWayError, Dram, Fault, Interrupt, Response
 from tensortee.format import LINE_BYTES, line_count
 from tensortee.registers import REGISTERS, EngineState, FaultCause, Opcode, Result, SlotState
 
@@ -269,8 +269,11 @@ def test_data_after_the_key_is_gone_is_not_written(end: str) -> None:
     else:
         bench.engine.zeroize()
     if end == "new key":
-        assert bench.engine.install_key(bytes(16))
+        with pytest.raises(BurstUnderWayError, match="a key was taken"):
+            bench.engine.install_key(bytes(16))
     assert bench.engine.finish_write(request, [1, 2, 3, 4], [0xFFFF] * 4) == Response.SLVERR
+    if end == "new key":
+        assert bench.engine.install_key(bytes(16))
     assert 0 not in bench.dram.cells
 
 
