@@ -129,6 +129,9 @@ class Dram:
         depth: bursts of each direction, and data beats of writes, that are accepted before the memory stalls.
     """
 
+    honest = True
+    """It answers what was asked, from its cells."""
+
     def __init__(
         self,
         dut: Any,
@@ -147,6 +150,8 @@ class Dram:
         self.timing = timing if timing is not None else DramTiming()
         self.statistics = DramStatistics()
         self.write_log: list[WriteBeat] = []
+        self.on_written: list[Callable[[], None]] = []
+        """Called when the last beat of a write is stored."""
         self.log_writes = log_writes
         self.keep_reads_in_reset = False
         self.cycle = 0
@@ -423,6 +428,8 @@ class Dram:
                 queues.writes.popleft()
                 burst.due = self.cycle + self._latency(self.timing.write_latency)
                 queues.responses.append(burst)
+                for listener in self.on_written:
+                    listener()
 
     def _store(self, addr: int, data: int, strobe: int) -> None:
         raw = data.to_bytes(self._bytes, "little")
