@@ -54,7 +54,7 @@ module tensortee_engine #(
     input  wire [KEY_W-1:0]    key_data,
 
     output wire                irq,
-    output reg                 alert_recov,
+    output wire                alert_recov,
     output wire                alert_fatal,
 
     // Control
@@ -162,7 +162,7 @@ module tensortee_engine #(
     localparam SLOT_W   = $clog2(SLOTS);
     localparam RTW      = $clog2(RD_TXNS);
     localparam WTW      = $clog2(WR_TXNS);
-    localparam TAG_W    = (RTW > WTW) ? RTW : WTW;
+    localparam TAG_W    = ((RTW > WTW) ? RTW : WTW) + 1;
     localparam RK_W     = 128 * (KEY_W / 32 + 7);
     localparam KS_WORDS = KS_DEPTH * ((RD_TXNS > WR_TXNS) ? RD_TXNS : WR_TXNS);
     localparam KSA_W    = $clog2(KS_WORDS);
@@ -186,7 +186,7 @@ module tensortee_engine #(
     // Signals between the parts
     // ------------------------------------------------------------------------------------
     wire [2:0]        engine_state;
-    wire              engine_ready, key_enable, zeroize_all, fatal_set;
+    wire              engine_ready, key_enable, zeroize_all, cu_fatal, wm_fault, aw_fault, fatal_now, fatal_event;
     wire              ku_zeroize, wipe_all, wipe_keyed, ks_wipe;
     wire [KSA_W-1:0]  ks_wipe_addr;
     wire              any_busy;
@@ -203,8 +203,8 @@ module tensortee_engine #(
     wire [127:0]      op_a, op_b, op_p;
     wire [36:0]       op_e;
 
-    wire              aes_req_valid, aes_req_ready, aes_rsp_valid;
-    wire [127:0]      aes_req_block, aes_rsp_block;
+    wire              aes_req_ready, aes_rsp_valid;
+    wire [127:0]      aes_rsp_block;
     wire              ku_aes_valid, cu_aes_valid;
     wire [127:0]      ku_aes_block, cu_aes_block;
 
@@ -252,31 +252,31 @@ module tensortee_engine #(
         .op_p          (op_p)
     );
 
-    // The key unit borrows the lane during set-up, the command unit afterwards.
-    assign aes_req_valid = ku_aes_valid || cu_aes_valid;
-    assign aes_req_block = ku_aes_valid ? ku_aes_block : cu_aes_block;
-
     engine_ctrl #(
         .KS_WORDS (KS_WORDS)
     ) u_ctrl (
         .clk          (clk),
         .rst          (rst),
         .zeroize      (zeroize_all),
-        .fatal_set    (fatal_set),
+        .fatal_set    ({cu_fatal, wm_fault, aw_fault}),
+        .access_fault (rd_fault || wr_fault),
+        .window_fail  (window_fail),
         .ku_no_key    (ku_no_key),
         .ku_ready     (ku_ready),
         .any_busy     (any_busy),
         .state        (engine_state),
         .engine_ready (engine_ready),
         .key_enable   (key_enable),
+        .fatal_now    (fatal_now),
+        .fatal_event  (fatal_event),
+        .alert_recov  (alert_recov),
+        .alert_fatal  (alert_fatal),
         .ku_zeroize   (ku_zeroize),
         .wipe_all     (wipe_all),
         .wipe_keyed   (wipe_keyed),
         .ks_wipe      (ks_wipe),
         .ks_wipe_addr (ks_wipe_addr)
     );
-
-    assign alert_fatal = (engine_state == `TTEE_STATE_FATAL);
 
     // ------------------------------------------------------------------------------------
     // Registers and commands
@@ -349,7 +349,7 @@ module tensortee_engine #(
         .wr_fault_slot_hit (wr_fault_slot_hit),
         .wr_fault_slot     ({{8-SLOT_W{1'b0}}, wr_fault_slot}),
         .window_fail       (window_fail),
-        .fatal_event       (fatal_set),
+        .fatal_event       (fatal_event),
         .slot_sel          (slot_sel),
         .view_state        (view_here ? view_state : 4'd0),
         .view_result       (view_here ? view_result : 8'd0),
@@ -360,11 +360,6 @@ module tensortee_engine #(
         .view_count        (view_here ? view_count : 32'd0),
         .irq               (irq)
     );
-
-    always @(posedge clk) begin
-        if (rst) alert_recov <= 1'b0;
-        else     alert_recov <= rd_fault || wr_fault || (window_fail && !fatal_set);
-    end
 
     wire              lock;
     wire [SLOT_W-1:0] cu_slot;
@@ -412,7 +407,8 @@ module tensortee_engine #(
         .engine_state   (engine_state),
         .zeroize_pin    (zeroize),
         .zeroize        (zeroize_all),
-        .fatal_set      (fatal_set),
+        .fatal          (fatal_now),
+        .fatal_set      (cu_fatal),
         .lock           (lock),
         .slot           (cu_slot),
         .tt_state       (cu_state),
@@ -470,8 +466,8 @@ module tensortee_engine #(
     // Tensors
     // ------------------------------------------------------------------------------------
     wire [ADDR_W-7:0] rd_line, wr_line;
-    wire              rd_hit, rd_open, rd_inc, rd_dec, wr_hit, wr_open, wr_inc, wr_dec;
-    wire [SLOT_W-1:0] rd_slot, rd_dec_slot, rd_iv_slot, wr_slot, wr_dec_slot, wr_iv_slot;
+    wire              rd_hit, rd_open, rd_inc, rd_taken, rd_delivered, wr_hit, wr_open, wr_inc, wr_dec;
+    wire [SLOT_W-1:0] rd_slot, rd_taken_slot, rd_delivered_slot, rd_iv_slot, wr_slot, wr_dec_slot, wr_iv_slot;
     wire [29:0]       rd_index, wr_index;
     wire [30:0]       rd_lines, wr_lines;
     wire [36:0]       rd_nbytes, wr_nbytes;
@@ -482,71 +478,73 @@ module tensortee_engine #(
         .SLOTS  (SLOTS),
         .SLOT_W (SLOT_W)
     ) u_table (
-        .clk           (clk),
-        .rst           (rst),
-        .rd_line       (rd_line),
-        .rd_hit        (rd_hit),
-        .rd_slot       (rd_slot),
-        .rd_open       (rd_open),
-        .rd_index      (rd_index),
-        .rd_lines      (rd_lines),
-        .rd_nbytes     (rd_nbytes),
-        .rd_inc        (rd_inc),
-        .rd_dec        (rd_dec),
-        .rd_dec_slot   (rd_dec_slot),
-        .rd_iv_slot    (rd_iv_slot),
-        .rd_iv         (rd_iv),
-        .wr_line       (wr_line),
-        .wr_hit        (wr_hit),
-        .wr_slot       (wr_slot),
-        .wr_open       (wr_open),
-        .wr_index      (wr_index),
-        .wr_lines      (wr_lines),
-        .wr_nbytes     (wr_nbytes),
-        .wr_inc        (wr_inc),
-        .wr_dec        (wr_dec),
-        .wr_dec_slot   (wr_dec_slot),
-        .wr_iv_slot    (wr_iv_slot),
-        .wr_iv         (wr_iv),
-        .probe_first   (probe_first),
-        .probe_end     (probe_end),
-        .probe_overlap (probe_overlap),
-        .lock          (lock),
-        .lock_slot     (cu_slot),
-        .cmd_slot      (cu_slot),
-        .cmd_state     (cu_state),
-        .cmd_lines     (cu_lines),
-        .cmd_nbytes    (cu_nbytes),
-        .cmd_iv        (cu_iv),
-        .cmd_tag       (cu_tag),
-        .cmd_h_top     (cu_h_top),
-        .cmd_g_end     (cu_g_end),
-        .cmd_busy      (cu_busy),
-        .any_busy      (any_busy),
-        .define        (define),
-        .define_line   (define_line),
-        .define_nbytes (define_nbytes),
-        .define_lines  (define_lines),
-        .define_iv_hi  (define_iv_hi),
-        .define_h_top  (define_h_top),
-        .define_g_end  (define_g_end),
-        .bump          (bump),
-        .seal          (seal),
-        .seal_tag      (seal_tag),
-        .set_state     (set_state),
-        .set_state_to  (set_state_to),
-        .set_result    (set_result),
-        .set_result_to (set_result_to),
-        .erase         (erase),
-        .wipe_keyed    (wipe_keyed),
-        .wipe_all      (wipe_all),
-        .view_slot     (slot_sel[SLOT_W-1:0]),
-        .view_state    (view_state),
-        .view_result   (view_result),
-        .view_line     (view_line),
-        .view_nbytes   (view_nbytes),
-        .view_id       (view_id),
-        .view_version  (view_version)
+        .clk               (clk),
+        .rst               (rst),
+        .rd_line           (rd_line),
+        .rd_hit            (rd_hit),
+        .rd_slot           (rd_slot),
+        .rd_open           (rd_open),
+        .rd_index          (rd_index),
+        .rd_lines          (rd_lines),
+        .rd_nbytes         (rd_nbytes),
+        .rd_inc            (rd_inc),
+        .rd_taken          (rd_taken),
+        .rd_taken_slot     (rd_taken_slot),
+        .rd_delivered      (rd_delivered),
+        .rd_delivered_slot (rd_delivered_slot),
+        .rd_iv_slot        (rd_iv_slot),
+        .rd_iv             (rd_iv),
+        .wr_line           (wr_line),
+        .wr_hit            (wr_hit),
+        .wr_slot           (wr_slot),
+        .wr_open           (wr_open),
+        .wr_index          (wr_index),
+        .wr_lines          (wr_lines),
+        .wr_nbytes         (wr_nbytes),
+        .wr_inc            (wr_inc),
+        .wr_dec            (wr_dec),
+        .wr_dec_slot       (wr_dec_slot),
+        .wr_iv_slot        (wr_iv_slot),
+        .wr_iv             (wr_iv),
+        .probe_first       (probe_first),
+        .probe_end         (probe_end),
+        .probe_overlap     (probe_overlap),
+        .lock              (lock),
+        .lock_slot         (cu_slot),
+        .cmd_slot          (cu_slot),
+        .cmd_state         (cu_state),
+        .cmd_lines         (cu_lines),
+        .cmd_nbytes        (cu_nbytes),
+        .cmd_iv            (cu_iv),
+        .cmd_tag           (cu_tag),
+        .cmd_h_top         (cu_h_top),
+        .cmd_g_end         (cu_g_end),
+        .cmd_busy          (cu_busy),
+        .any_busy          (any_busy),
+        .define            (define),
+        .define_line       (define_line),
+        .define_nbytes     (define_nbytes),
+        .define_lines      (define_lines),
+        .define_iv_hi      (define_iv_hi),
+        .define_h_top      (define_h_top),
+        .define_g_end      (define_g_end),
+        .bump              (bump),
+        .seal              (seal),
+        .seal_tag          (seal_tag),
+        .set_state         (set_state),
+        .set_state_to      (set_state_to),
+        .set_result        (set_result),
+        .set_result_to     (set_result_to),
+        .erase             (erase),
+        .wipe_keyed        (wipe_keyed),
+        .wipe_all          (wipe_all),
+        .view_slot         (slot_sel[SLOT_W-1:0]),
+        .view_state        (view_state),
+        .view_result       (view_result),
+        .view_line         (view_line),
+        .view_nbytes       (view_nbytes),
+        .view_id           (view_id),
+        .view_version      (view_version)
     );
 
     wire              wm_valid, wm_ready, wm_rsp_valid;
@@ -573,7 +571,8 @@ module tensortee_engine #(
         .clear_ready (wm_clear_ready),
         .clear_slot  (cu_slot),
         .clear_lines (cu_lines),
-        .clear_done  (wm_clear_done)
+        .clear_done  (wm_clear_done),
+        .fault       (wm_fault)
     );
 
     // ------------------------------------------------------------------------------------
@@ -586,18 +585,8 @@ module tensortee_engine #(
     wire [TAG_W-1:0] rd_pw_tag, wr_pw_tag, pw_rsp_tag;
     wire [127:0]     pw_rsp_q;
 
-    generate
-        if (RTW < TAG_W) begin : g_rd_tag
-            assign rd_pw_tag = {{TAG_W-RTW{1'b0}}, rd_pw_txn};
-        end else begin : g_rd_tag
-            assign rd_pw_tag = rd_pw_txn;
-        end
-        if (WTW < TAG_W) begin : g_wr_tag
-            assign wr_pw_tag = {{TAG_W-WTW{1'b0}}, wr_pw_txn};
-        end else begin : g_wr_tag
-            assign wr_pw_tag = wr_pw_txn;
-        end
-    endgenerate
+    assign rd_pw_tag = {{TAG_W-RTW{1'b0}}, rd_pw_txn};
+    assign wr_pw_tag = {{TAG_W-WTW{1'b0}}, wr_pw_txn};
 
     power_ring #(
         .TAG_W (TAG_W)
@@ -631,10 +620,12 @@ module tensortee_engine #(
     wire [31:0]        rd_ks_ctr;
     wire [8:0]         rd_ks_beats;
     wire [RD_TXNS-1:0] rd_ks_avail;
+    wire [RD_TXNS*RD_TXNS-1:0] rd_ks_older;
     wire [DATA_W-1:0]  rd_ks_data;
     wire               rd_lh_valid, rd_lh_first, rd_lh_last, rd_mem_error;
     wire [DATA_W-1:0]  rd_lh_beat;
     wire [SLOT_W-1:0]  rd_lh_slot, rd_mem_error_slot;
+    wire [RTW-1:0]     rd_lh_txn;
     wire [127:0]       rd_lh_q;
     wire [7:0]         rd_lh_t;
 
@@ -645,74 +636,78 @@ module tensortee_engine #(
         .TXNS   (RD_TXNS),
         .SLOT_W (SLOT_W)
     ) u_read (
-        .clk            (clk),
-        .rst            (rst),
-        .engine_ready   (engine_ready),
-        .s_arid         (s_axi_arid),
-        .s_araddr       (s_axi_araddr),
-        .s_arlen        (s_axi_arlen),
-        .s_arsize       (s_axi_arsize),
-        .s_arburst      (s_axi_arburst),
-        .s_arattr       ({s_axi_arqos, s_axi_arprot, s_axi_arcache}),
-        .s_arvalid      (s_axi_arvalid),
-        .s_arready      (s_axi_arready),
-        .s_rid          (s_axi_rid),
-        .s_rdata        (s_axi_rdata),
-        .s_rresp        (s_axi_rresp),
-        .s_rlast        (s_axi_rlast),
-        .s_rvalid       (s_axi_rvalid),
-        .s_rready       (s_axi_rready),
-        .m_arid         (m_axi_arid),
-        .m_araddr       (m_axi_araddr),
-        .m_arlen        (m_axi_arlen),
-        .m_arattr       ({m_axi_arqos, m_axi_arprot, m_axi_arcache}),
-        .m_arvalid      (m_axi_arvalid),
-        .m_arready      (m_axi_arready),
-        .m_rid          (m_axi_rid),
-        .m_rdata        (m_axi_rdata),
-        .m_rresp        (m_axi_rresp),
-        .m_rvalid       (m_axi_rvalid),
-        .m_rready       (m_axi_rready),
-        .tt_line        (rd_line),
-        .tt_hit         (rd_hit),
-        .tt_slot        (rd_slot),
-        .tt_open        (rd_open),
-        .tt_index       (rd_index),
-        .tt_lines       (rd_lines),
-        .tt_nbytes      (rd_nbytes),
-        .tt_inc         (rd_inc),
-        .tt_dec         (rd_dec),
-        .tt_dec_slot    (rd_dec_slot),
-        .ks_start       (rd_ks_start),
-        .ks_txn         (rd_ks_txn),
-        .ks_slot        (rd_ks_slot),
-        .ks_ctr         (rd_ks_ctr),
-        .ks_beats       (rd_ks_beats),
-        .ks_pop         (rd_ks_pop),
-        .ks_pop_txn     (rd_ks_pop_txn),
-        .ks_avail       (rd_ks_avail),
-        .ks_data        (rd_ks_data),
-        .pw_valid       (rd_pw_valid),
-        .pw_ready       (rd_pw_ready),
-        .pw_line        (rd_pw_line),
-        .pw_txn         (rd_pw_txn),
-        .pw_rsp_valid   (pw_rsp_valid && !pw_rsp_is_wr),
-        .pw_rsp_txn     (pw_rsp_tag[RTW-1:0]),
-        .pw_rsp_q       (pw_rsp_q),
-        .lh_valid       (rd_lh_valid),
-        .lh_beat        (rd_lh_beat),
-        .lh_slot        (rd_lh_slot),
-        .lh_q           (rd_lh_q),
-        .lh_t           (rd_lh_t),
-        .lh_line_first  (rd_lh_first),
-        .lh_line_last   (rd_lh_last),
-        .mem_error      (rd_mem_error),
-        .mem_error_slot (rd_mem_error_slot),
-        .fault          (rd_fault),
-        .fault_cause    (rd_fault_cause),
-        .fault_addr     (rd_fault_addr),
-        .fault_slot_hit (rd_fault_slot_hit),
-        .fault_slot     (rd_fault_slot)
+        .clk               (clk),
+        .rst               (rst),
+        .engine_ready      (engine_ready),
+        .s_arid            (s_axi_arid),
+        .s_araddr          (s_axi_araddr),
+        .s_arlen           (s_axi_arlen),
+        .s_arsize          (s_axi_arsize),
+        .s_arburst         (s_axi_arburst),
+        .s_arattr          ({s_axi_arqos, s_axi_arprot, s_axi_arcache}),
+        .s_arvalid         (s_axi_arvalid),
+        .s_arready         (s_axi_arready),
+        .s_rid             (s_axi_rid),
+        .s_rdata           (s_axi_rdata),
+        .s_rresp           (s_axi_rresp),
+        .s_rlast           (s_axi_rlast),
+        .s_rvalid          (s_axi_rvalid),
+        .s_rready          (s_axi_rready),
+        .m_arid            (m_axi_arid),
+        .m_araddr          (m_axi_araddr),
+        .m_arlen           (m_axi_arlen),
+        .m_arattr          ({m_axi_arqos, m_axi_arprot, m_axi_arcache}),
+        .m_arvalid         (m_axi_arvalid),
+        .m_arready         (m_axi_arready),
+        .m_rid             (m_axi_rid),
+        .m_rdata           (m_axi_rdata),
+        .m_rresp           (m_axi_rresp),
+        .m_rvalid          (m_axi_rvalid),
+        .m_rready          (m_axi_rready),
+        .tt_line           (rd_line),
+        .tt_hit            (rd_hit),
+        .tt_slot           (rd_slot),
+        .tt_open           (rd_open),
+        .tt_index          (rd_index),
+        .tt_lines          (rd_lines),
+        .tt_nbytes         (rd_nbytes),
+        .tt_inc            (rd_inc),
+        .tt_taken          (rd_taken),
+        .tt_taken_slot     (rd_taken_slot),
+        .tt_delivered      (rd_delivered),
+        .tt_delivered_slot (rd_delivered_slot),
+        .ks_start          (rd_ks_start),
+        .ks_older          (rd_ks_older),
+        .ks_txn            (rd_ks_txn),
+        .ks_slot           (rd_ks_slot),
+        .ks_ctr            (rd_ks_ctr),
+        .ks_beats          (rd_ks_beats),
+        .ks_pop            (rd_ks_pop),
+        .ks_pop_txn        (rd_ks_pop_txn),
+        .ks_avail          (rd_ks_avail),
+        .ks_data           (rd_ks_data),
+        .pw_valid          (rd_pw_valid),
+        .pw_ready          (rd_pw_ready),
+        .pw_line           (rd_pw_line),
+        .pw_txn            (rd_pw_txn),
+        .pw_rsp_valid      (pw_rsp_valid && !pw_rsp_is_wr),
+        .pw_rsp_txn        (pw_rsp_tag[RTW-1:0]),
+        .pw_rsp_q          (pw_rsp_q),
+        .lh_valid          (rd_lh_valid),
+        .lh_beat           (rd_lh_beat),
+        .lh_slot           (rd_lh_slot),
+        .lh_txn            (rd_lh_txn),
+        .lh_q              (rd_lh_q),
+        .lh_t              (rd_lh_t),
+        .lh_line_first     (rd_lh_first),
+        .lh_line_last      (rd_lh_last),
+        .mem_error         (rd_mem_error),
+        .mem_error_slot    (rd_mem_error_slot),
+        .fault             (rd_fault),
+        .fault_cause       (rd_fault_cause),
+        .fault_addr        (rd_fault_addr),
+        .fault_slot_hit    (rd_fault_slot_hit),
+        .fault_slot        (rd_fault_slot)
     );
 
     assign m_axi_arsize  = SIZE[2:0];
@@ -734,16 +729,16 @@ module tensortee_engine #(
         .start_slot    (rd_ks_slot),
         .start_ctr     (rd_ks_ctr),
         .start_beats   (rd_ks_beats),
-        .oldest_txn    (rd_ks_txn),
+        .older         (rd_ks_older),
         .iv_slot       (rd_iv_slot),
         .iv            (rd_iv),
         .pop           (rd_ks_pop),
         .pop_txn       (rd_ks_pop_txn),
         .avail         (rd_ks_avail),
         .pop_data      (rd_ks_data),
-        .aes_req_valid (aes_req_valid),
+        .aes_req_valid ({cu_aes_valid, ku_aes_valid}),
         .aes_req_ready (aes_req_ready),
-        .aes_req_block (aes_req_block),
+        .aes_req_block ({cu_aes_block, ku_aes_block}),
         .aes_rsp_valid (aes_rsp_valid),
         .aes_rsp_block (aes_rsp_block),
         .wipe          (ks_wipe),
@@ -781,6 +776,27 @@ module tensortee_engine #(
         .out_line_last (rd_add_last)
     );
 
+`ifndef SYNTHESIS
+    window_check #(
+        .SLOTS  (SLOTS),
+        .SLOT_W (SLOT_W),
+        .TXNS   (RD_TXNS)
+    ) u_rd_window (
+        .clk         (clk),
+        .rst         (rst),
+        .enable      (engine_ready),
+        .change      (set_state || erase),
+        .change_slot (cu_slot),
+        .inc         (rd_inc),
+        .slot        (rd_slot),
+        .start       (rd_ks_start),
+        .txn         (rd_ks_txn),
+        .lh_valid    (rd_lh_valid),
+        .lh_slot     (rd_lh_slot),
+        .lh_txn      (rd_lh_txn)
+    );
+`endif
+
     // ------------------------------------------------------------------------------------
     // Write direction
     // ------------------------------------------------------------------------------------
@@ -790,10 +806,12 @@ module tensortee_engine #(
     wire [31:0]        wr_ks_ctr;
     wire [8:0]         wr_ks_beats;
     wire [WR_TXNS-1:0] wr_ks_avail;
+    wire [WR_TXNS*WR_TXNS-1:0] wr_ks_older;
     wire [DATA_W-1:0]  wr_ks_data;
     wire               wr_lh_valid, wr_lh_first, wr_lh_last, wr_mem_error;
     wire [DATA_W-1:0]  wr_lh_beat;
     wire [SLOT_W-1:0]  wr_lh_slot, wr_mem_error_slot;
+    wire [WTW-1:0]     wr_lh_txn;
     wire [127:0]       wr_lh_q;
     wire [7:0]         wr_lh_t;
 
@@ -856,6 +874,7 @@ module tensortee_engine #(
         .wm_rsp_valid   (wm_rsp_valid),
         .wm_rsp_cause   (wm_rsp_cause),
         .ks_start       (wr_ks_start),
+        .ks_older       (wr_ks_older),
         .ks_txn         (wr_ks_txn),
         .ks_slot        (wr_ks_slot),
         .ks_ctr         (wr_ks_ctr),
@@ -874,12 +893,14 @@ module tensortee_engine #(
         .lh_valid       (wr_lh_valid),
         .lh_beat        (wr_lh_beat),
         .lh_slot        (wr_lh_slot),
+        .lh_txn         (wr_lh_txn),
         .lh_q           (wr_lh_q),
         .lh_t           (wr_lh_t),
         .lh_line_first  (wr_lh_first),
         .lh_line_last   (wr_lh_last),
         .mem_error      (wr_mem_error),
         .mem_error_slot (wr_mem_error_slot),
+        .fsm_fault      (aw_fault),
         .fault          (wr_fault),
         .fault_cause    (wr_fault_cause),
         .fault_addr     (wr_fault_addr),
@@ -909,16 +930,16 @@ module tensortee_engine #(
         .start_slot    (wr_ks_slot),
         .start_ctr     (wr_ks_ctr),
         .start_beats   (wr_ks_beats),
-        .oldest_txn    (wr_ks_txn),
+        .older         (wr_ks_older),
         .iv_slot       (wr_iv_slot),
         .iv            (wr_iv),
         .pop           (wr_ks_pop),
         .pop_txn       (wr_ks_pop_txn),
         .avail         (wr_ks_avail),
         .pop_data      (wr_ks_data),
-        .aes_req_valid (1'b0),
+        .aes_req_valid (2'd0),
         .aes_req_ready (unused_wr_aes_ready),
-        .aes_req_block (128'd0),
+        .aes_req_block (256'd0),
         .aes_rsp_valid (unused_wr_aes_valid),
         .aes_rsp_block (unused_wr_aes_block),
         .wipe          (ks_wipe),
@@ -956,6 +977,27 @@ module tensortee_engine #(
         .out_line_last (wr_add_last)
     );
 
+`ifndef SYNTHESIS
+    window_check #(
+        .SLOTS  (SLOTS),
+        .SLOT_W (SLOT_W),
+        .TXNS   (WR_TXNS)
+    ) u_wr_window (
+        .clk         (clk),
+        .rst         (rst),
+        .enable      (engine_ready),
+        .change      (set_state || erase),
+        .change_slot (cu_slot),
+        .inc         (wr_inc),
+        .slot        (wr_slot),
+        .start       (wr_ks_start),
+        .txn         (wr_ks_txn),
+        .lh_valid    (wr_lh_valid),
+        .lh_slot     (wr_lh_slot),
+        .lh_txn      (wr_lh_txn)
+    );
+`endif
+
     verifier #(
         .SLOTS  (SLOTS),
         .SLOT_W (SLOT_W)
@@ -992,7 +1034,7 @@ module tensortee_engine #(
 
     // Not used: the engine counts beats itself and answers exclusive accesses as plain ones.
     wire _unused = &{1'b0, s_axi_awlock, s_axi_arlock, s_axi_wlast, m_axi_rlast, ku_setup, ks_wipe_addr, pw_rsp_tag,
-                     unused_wr_aes_ready, unused_wr_aes_valid, unused_wr_aes_block, slot_sel};
+                     rd_lh_txn, wr_lh_txn, unused_wr_aes_ready, unused_wr_aes_valid, unused_wr_aes_block, slot_sel};
 
 endmodule
 

@@ -22,7 +22,7 @@ def main() -> int:
     engine = ["tb.app.benchmark", *(["--update"] if options.update else [])]
     codes = [
         subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode
-        for command in (engine, ["tensortee.bench"], ["tensortee.study.cpu.bench"])
+        for command in (engine, ["tensortee.checkpoint.bench"], ["tensortee.study.cpu.bench"])
     ]
     return max(codes)
 

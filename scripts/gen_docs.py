@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-MEASURED_FILE = ROOT / "model" / "tensortee" / "data" / "engine_performance.json"
+MEASURED_FILE = ROOT / "model" / "tensortee" / "engine" / "performance.json"
 STUDY_FILE = ROOT / "tests" / "study" / "data" / "paper_results.json"
 
 
@@ -47,7 +47,7 @@ def command_cycles(measured: dict[str, Any]) -> str:
 
 def study_config(_measured: dict[str, Any]) -> str:
     """Return the reference of a study's configuration."""
-    from tensortee.study.config import Config, Source
+    from tensortee.study.sweep.config import Config, Source
 
     rows = []
     for model, prefix in ((Source, "workload."), (Config, "")):

@@ -5,7 +5,7 @@
 | output | for |
 |---|---|
 | rtl/include/tensortee_regs.vh | addresses and enumerations as Verilog macros |
-| model/tensortee/registers.py | the map for the golden model and the bench, without a SystemRDL compiler at run time |
+| model/tensortee/engine/registers.py | the map for the model and the bench, without a SystemRDL compiler at run time |
 | sw/tensortee.h | C header (PeakRDL-cheader) |
 | docs/registers.md | the reference |
 
@@ -150,7 +150,7 @@ def python(top: AddrmapNode) -> str:
         "from types import MappingProxyType",
         "from typing import Final",
         "",
-        "from tensortee._register import Field, Register",
+        "from tensortee.engine._register import Field, Register",
         "",
     ]
     names = sorted([*(names[1] for names in ENUMS.values()), "Field", "Register"])
@@ -264,7 +264,7 @@ def markdown(top: AddrmapNode) -> str:
 
 OUTPUTS: dict[str, Callable[[AddrmapNode], str]] = {
     "rtl/include/tensortee_regs.vh": verilog,
-    "model/tensortee/registers.py": python,
+    "model/tensortee/engine/registers.py": python,
     "sw/tensortee.h": c_header,
     "docs/registers.md": markdown,
 }

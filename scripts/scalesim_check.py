@@ -2,7 +2,7 @@
 """Measure SCALE-Sim's cycles on small GEMMs and compare the study's systolic array with them.
 
 SCALE-Sim needs other versions of packages than this project, so it is installed into an environment of its own below
-build/. It simulates every cycle and is slow, so its results are kept in `model/tensortee/data/scalesim_cycles.json`,
+build/. It simulates every cycle and is slow, so its results are kept in `tests/study/data/scalesim_cycles.json`,
 with which `tests/study/test_npu_systolic.py` compares the model.
 
 Usage: python -m scripts.scalesim_check [--update]
@@ -26,7 +26,7 @@ from tensortee.study.npu.systolic import compute_cycles
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "scalesim"
-RESULT = ROOT / "model" / "tensortee" / "data" / "scalesim_cycles.json"
+RESULT = ROOT / "tests" / "study" / "data" / "scalesim_cycles.json"
 PACKAGES = ("scalesim==3.0.0", "numpy<2.4")
 ARRAYS = ((8, 8), (16, 16), (32, 32), (16, 64), (64, 16))
 SHAPES = (

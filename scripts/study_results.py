@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from tensortee.study.results import PaperResults, read_results
+from tensortee.study.report.results import PaperResults, read_results
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "build" / "study" / "results.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from tensortee.registers import REGISTERS, Register
+from tensortee.engine.registers import REGISTERS, Register
 
 from tb.axil import OKAY
 

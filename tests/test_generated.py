@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from systemrdl.rdltypes import OnWriteType
-from tensortee import registers
+from tensortee.engine import registers
 
 from scripts.gen_regs import ENUMS, ROOT, SOURCE, MapError, generate, stale
 from tb.unit.csr.walk import reference

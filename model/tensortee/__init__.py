@@ -4,11 +4,22 @@
 `TensorVault` seals and opens tensors under a key and does the numbering. `seal` and `unseal` are the primitives below.
 """
 
-from tensortee.accumulator import LineAccumulator
-from tensortee.counter import FileCounter, MonotonicCounter
-from tensortee.errors import CoverageError, ExhaustedError, IntegrityError, RollbackError, TensorTeeError
-from tensortee.sealing import SealedTensor, forget_keys, seal, unseal
-from tensortee.vault import TensorVault
+import sys
+
+from tensortee._moved import FormerPaths
+from tensortee.format import (
+    CoverageError,
+    ExhaustedError,
+    IntegrityError,
+    LineAccumulator,
+    RollbackError,
+    SealedTensor,
+    TensorTeeError,
+    forget_keys,
+    seal,
+    unseal,
+)
+from tensortee.vault import FileCounter, MonotonicCounter, TensorVault
 
 __all__ = [
     "CoverageError",
@@ -25,3 +36,5 @@ __all__ = [
     "seal",
     "unseal",
 ]
+
+sys.meta_path.append(FormerPaths())

@@ -8,21 +8,27 @@
 // its context; beats of the memory find their entry through the ID (txn_table), so equal IDs
 // stay in order and different IDs may overtake each other or interleave.
 //
+// A burst is under way until the NPU has its last beat *and* the memory has delivered the last
+// beat of its last line, whether the NPU asked for that beat or not: a beat that came later
+// would be added to the next window of the tensor. tt_taken and tt_delivered tell the two.
+//
 // WRAP        the line in which the burst starts is needed first and last; its plaintext
 //             waits in a buffer of one line, so no line is fetched (and counted) twice. One
 //             WRAP is under way at a time.
 // Narrow      a beat of the memory stays until all the narrower beats in it are returned.
 //             Byte lanes outside the transfer carry the neighbouring bytes of the line.
 // Refused     a burst that fails a check has an entry too and is answered in its turn with
-//             zero beats and the error. Between bursts of different IDs that may interrupt a
-//             burst (legal in AXI4); a memory that does not interleave is otherwise passed on
-//             without interleaving.
+//             zero beats and the error.
+// Interleaving  beats of different IDs may be mixed at the NPU (legal in AXI4) where the memory
+//             mixes them, where a refused burst is answered between the beats of another ID, and
+//             between the two parts of a split WRAP.
+// ARCACHE     bit 1 (modifiable) is set on the way to the memory: lines are fetched whole.
 // Byte order  bus order throughout: the byte at the lowest address is data[7:0].
 // Handshake   every AXI channel has registered outputs and registered ready.
 // Latency     2 cycles from AR to AR, 2 from R to R, once the keystream is there.
 // Throughput  1 beat per cycle; 1 burst per cycle (as far as power_ring keeps up).
 //
-// SEC_CM: ACCESS.DEFAULT_DENY - a burst reaches the memory only if it lies in an open tensor.
+// SEC_CM: WINDOW.OWNED - a burst is under way until the memory owes it nothing more.
 // SEC_CM: DATA.BLOCKED - while the engine is not ready every beat returned is zero with SLVERR.
 
 `resetall
@@ -77,12 +83,15 @@ module read_path #(
     input  wire [29:0]             tt_index,
     input  wire [30:0]             tt_lines,
     input  wire [36:0]             tt_nbytes,
-    output wire                    tt_inc,
-    output wire                    tt_dec,
-    output wire [SLOT_W-1:0]       tt_dec_slot,
+    output wire                    tt_inc,             // a burst of tt_slot is under way
+    output wire                    tt_taken,           // the NPU has the last beat of a burst
+    output wire [SLOT_W-1:0]       tt_taken_slot,
+    output wire                    tt_delivered,       // the memory has delivered the last beat of a burst
+    output wire [SLOT_W-1:0]       tt_delivered_slot,
 
     // Keystream
     output wire                    ks_start,
+    output wire [TXNS*TXNS-1:0]    ks_older,     // age of the entries, see txn_table
     output wire [$clog2(TXNS)-1:0] ks_txn,
     output wire [SLOT_W-1:0]       ks_slot,
     output wire [31:0]             ks_ctr,
@@ -105,6 +114,7 @@ module read_path #(
     output wire                    lh_valid,
     output wire [DATA_W-1:0]       lh_beat,
     output wire [SLOT_W-1:0]       lh_slot,
+    output wire [$clog2(TXNS)-1:0] lh_txn,
     output wire [127:0]            lh_q,
     output wire [7:0]              lh_t,
     output wire                    lh_line_first,
@@ -127,11 +137,10 @@ module read_path #(
     localparam LSH   = 6 - LB;                // log2(BPL)
     localparam TW    = $clog2(TXNS);
     localparam FW    = 4 + ADDR_W + 1 + SLOT_W;
-    localparam [2:0]  SIZE_FULL  = LB[2:0];
     localparam [12:0] BEAT_BYTES = BYTES[12:0];
+    localparam [10:0] MODIFIABLE = 11'd2;     // AxCACHE[1] among the attributes
 
     localparam [1:0] OKAY = 2'd0, SLVERR = 2'd2, DECERR = 2'd3;
-    localparam [1:0] BURST_INCR = 2'd1, BURST_WRAP = 2'd2;
 
     // ------------------------------------------------------------------------------------
     // AR: registered input
@@ -161,48 +170,44 @@ module read_path #(
     // ------------------------------------------------------------------------------------
     // AR: what the burst touches, and whether it may
     // ------------------------------------------------------------------------------------
-    wire        is_wrap  = (ar_burst == BURST_WRAP);
-    wire [11:0] in_size  = (12'd1 << ar_size) - 12'd1;                       // address bits in a transfer
-    wire [15:0] extent   = ({8'd0, ar_len} + 16'd1) << ar_size;             // bytes
-    wire [11:0] box      = extent[11:0] - 12'd1;                             // WRAP: address bits in the container
-    wire [15:0] end_byte = {4'd0, ar_addr[11:0] & ~in_size} + extent;        // INCR: byte behind the burst, in the page
-    wire [11:0] box_base = ar_addr[11:0] & ~box;
-    wire [11:0] box_last = ar_addr[11:0] | box;
-    wire [15:0] end_less = end_byte - 16'd1;
+    wire        is_wrap, split;
+    wire [3:0]  refusal;
+    wire [11:0] box;
+    wire [5:0]  line, line_end, line_box;
+    wire [12:0] room;
 
-    wire        wrap_len_ok = (ar_len == 8'd1) || (ar_len == 8'd3) || (ar_len == 8'd7) || (ar_len == 8'd15);
-    wire        burst_ok = (ar_size <= SIZE_FULL)
-                           && ((ar_burst == BURST_INCR && end_byte <= 16'd4096)
-                               || (is_wrap && wrap_len_ok && (ar_addr[11:0] & in_size) == 12'd0));
-
-    // Lines in the page: the burst starts in `line`, the memory is asked for [line, line_end], and
-    // for a WRAP then for [line_box, line - 1].
-    wire [5:0]  line     = ar_addr[11:6];
-    wire [5:0]  line_end = is_wrap ? box_last[11:6] : end_less[11:6];
-    wire [5:0]  line_box = box_base[11:6];
-    wire        split    = is_wrap && (line_box != line);
-
-    assign tt_line = ar_addr[ADDR_W-1:6];
-    wire [30:0] index_last = {1'b0, tt_index} + {25'd0, line_end} - {25'd0, line};
-    wire        in_bounds  = (index_last < tt_lines)
-                             && (!split || tt_index >= {24'd0, line} - {24'd0, line_box});
-
-    reg  [3:0]  refusal;
-    always @* begin
-        if      (!engine_ready) refusal = `TTEE_CAUSE_NOT_READY;
-        else if (!burst_ok)     refusal = `TTEE_CAUSE_BURST;
-        else if (!tt_hit)       refusal = `TTEE_CAUSE_NO_TENSOR;
-        else if (!tt_open)      refusal = `TTEE_CAUSE_STATE;
-        else if (!in_bounds)    refusal = `TTEE_CAUSE_BOUNDS;
-        else                    refusal = `TTEE_CAUSE_NONE;
-    end
+    burst_check #(
+        .ADDR_W (ADDR_W),
+        .LB     (LB),
+        .WRITES (0)
+    ) u_check (
+        .engine_ready (engine_ready),
+        .addr         (ar_addr),
+        .len          (ar_len),
+        .size         (ar_size),
+        .burst        (ar_burst),
+        .tt_line      (tt_line),
+        .tt_hit       (tt_hit),
+        .tt_open      (tt_open),
+        .tt_index     (tt_index),
+        .tt_lines     (tt_lines),
+        .tt_nbytes    (tt_nbytes),
+        .refusal      (refusal),
+        .wrap         (is_wrap),
+        .wrap_box     (box),
+        .first        (line),
+        .last         (line_end),
+        .wrap_first   (line_box),
+        .split        (split),
+        .room         (room)
+    );
 
     // The second part of a split WRAP was checked with the first; its slot is kept because the
-    // table may have changed by then.
+    // table may have changed by then. Its lines lie before the first part, so none is the
+    // tensor's last one.
     reg              second;
     reg [SLOT_W-1:0] second_slot;
     reg [29:0]       second_index;
-    reg [36:0]       second_nbytes;
     reg              wrap_busy;
     wire             refuse = !second && (refusal != `TTEE_CAUSE_NONE);
 
@@ -210,10 +215,8 @@ module read_path #(
     wire [5:0]        part_last  = second ? line - 6'd1 : line_end;
     wire [5:0]        part_more  = part_last - part_first;
     wire [29:0]       part_index = second ? second_index : tt_index;
-    wire [36:0]       part_nbytes = second ? second_nbytes : tt_nbytes;
     wire [SLOT_W-1:0] part_slot  = second ? second_slot : tt_slot;
-    wire [36:0]       part_room  = part_nbytes - {1'b0, part_index, 6'd0};  // bytes from here to the tensor's end
-    wire [12:0]       part_bytes = (part_room >= 37'd4096) ? 13'd4096 : part_room[12:0];
+    wire [12:0]       part_bytes = second ? 13'd4096 : room;
     wire [8:0]        part_beats = ({3'd0, part_more} + 9'd1) << LSH;
     wire [8:0]        part_beats_less = part_beats - 9'd1;
     wire [7:0]        part_beat0 = {2'd0, part_first} << LSH;
@@ -241,7 +244,7 @@ module read_path #(
         .blank     (1'b0),
         .in_valid  (grant),
         .in_ready  (m_ar_in_ready),
-        .in_data   ({ar_id, ar_addr[ADDR_W-1:12], part_first, 6'd0, part_beats_less[7:0], ar_attr}),
+        .in_data   ({ar_id, ar_addr[ADDR_W-1:12], part_first, 6'd0, part_beats_less[7:0], ar_attr | MODIFIABLE}),
         .out_valid (m_arvalid),
         .out_ready (m_arready),
         .out_data  ({m_arid, m_araddr, m_arlen, m_arattr})
@@ -256,13 +259,12 @@ module read_path #(
 
     always @(posedge clk) begin
         if (rst) begin
-            pw_valid      <= 1'b0;
-            pw_line       <= 30'd0;
-            pw_txn        <= {TW{1'b0}};
-            second        <= 1'b0;
-            second_slot   <= {SLOT_W{1'b0}};
-            second_index  <= 30'd0;
-            second_nbytes <= 37'd0;
+            pw_valid     <= 1'b0;
+            pw_line      <= 30'd0;
+            pw_txn       <= {TW{1'b0}};
+            second       <= 1'b0;
+            second_slot  <= {SLOT_W{1'b0}};
+            second_index <= 30'd0;
         end else begin
             if (grant) begin
                 pw_valid <= 1'b1;
@@ -272,10 +274,9 @@ module read_path #(
                 pw_valid <= 1'b0;
             end
             if (grant && !last_part) begin
-                second        <= 1'b1;
-                second_slot   <= tt_slot;
-                second_index  <= tt_index - ({24'd0, line} - {24'd0, line_box});
-                second_nbytes <= tt_nbytes;
+                second       <= 1'b1;
+                second_slot  <= tt_slot;
+                second_index <= tt_index - ({24'd0, line} - {24'd0, line_box});
             end else if (grant) begin
                 second <= 1'b0;
             end
@@ -322,6 +323,7 @@ module read_path #(
     ) u_m_r (
         .clk       (clk),
         .rst       (rst),
+        .blank     (1'b0),
         .in_valid  (m_rvalid),
         .in_ready  (m_rready),
         .in_data   ({m_rid, m_rdata, m_rresp}),
@@ -359,6 +361,7 @@ module read_path #(
         .free      (free),
         .free_idx  (free_txn),
         .eldest    (eldest),
+        .older     (ks_older),
         .ids       (ids)
     );
 
@@ -414,6 +417,7 @@ module read_path #(
     assign lh_valid = take && !r_error;
     assign lh_beat  = r_data & byte_mask(r_bytes);
     assign lh_slot  = slot[at];
+    assign lh_txn   = at;
     assign lh_q     = q[at];
     assign lh_t     = t[at];
 
@@ -515,8 +519,6 @@ module read_path #(
 
     assign deny_done = deny_busy && out_ready && d_last;
 
-    // A burst counts as under way until the NPU has its last beat, so that no window is closed
-    // and no wipe is over while its data waits here.
     wire              s_counted;
     wire [SLOT_W-1:0] s_slot;
 
@@ -538,8 +540,10 @@ module read_path #(
         .out_data  ({s_rid, s_rdata, s_rresp, s_rlast, s_counted, s_slot})
     );
 
-    assign tt_dec      = s_rvalid && s_rready && s_rlast && s_counted;
-    assign tt_dec_slot = s_slot;
+    assign tt_taken          = s_rvalid && s_rready && s_rlast && s_counted;
+    assign tt_taken_slot     = s_slot;
+    assign tt_delivered      = take && r_last && tail[at];
+    assign tt_delivered_slot = slot[at];
 
     // An entry ends with its last beat, unless the rest of a WRAP has to follow.
     wire b_ends = b_done && b_last && !b_rest;
@@ -703,7 +707,7 @@ module read_path #(
         .out_info     ({fault_cause, fault_addr, fault_slot_hit, fault_slot})
     );
 
-    wire _unused = &{1'b0, unused_ready, part_beats_less[8], part_beat0, end_less, extent, box_base, box_last};
+    wire _unused = &{1'b0, unused_ready, part_beats_less[8], part_beat0};
 
 endmodule
 

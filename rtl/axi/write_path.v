@@ -18,8 +18,11 @@
 // Latency     AW to AW: 2 cycles and write_map's check. W to W: one line and 3 cycles.
 // Throughput  1 beat per cycle; one burst every 6 cycles.
 //
-// SEC_CM: ACCESS.DEFAULT_DENY - a burst reaches the memory only if it lies in an open tensor.
+// A burst is under way until the memory has answered it, which counts only once all of its
+// data was sent.
+//
 // SEC_CM: DATA.BLOCKED - while the engine is not ready, lines go out with zero data and no strobes.
+// SEC_CM: FSM.SAFE - states differ in at least two bits; one that does not exist refuses the burst and is a fatal error.
 
 `resetall
 `default_nettype none
@@ -79,8 +82,8 @@ module write_path #(
     input  wire [29:0]             tt_index,
     input  wire [30:0]             tt_lines,
     input  wire [36:0]             tt_nbytes,
-    output wire                    tt_inc,
-    output wire                    tt_dec,
+    output wire                    tt_inc,       // a burst of tt_slot is under way
+    output wire                    tt_dec,       // a burst is over
     output wire [SLOT_W-1:0]       tt_dec_slot,
 
     // Write map
@@ -94,6 +97,7 @@ module write_path #(
 
     // Keystream
     output wire                    ks_start,
+    output wire [TXNS*TXNS-1:0]    ks_older,     // age of the entries, see txn_table
     output wire [$clog2(TXNS)-1:0] ks_txn,
     output wire [SLOT_W-1:0]       ks_slot,
     output wire [31:0]             ks_ctr,
@@ -116,12 +120,15 @@ module write_path #(
     output wire                    lh_valid,
     output wire [DATA_W-1:0]       lh_beat,
     output wire [SLOT_W-1:0]       lh_slot,
+    output wire [$clog2(TXNS)-1:0] lh_txn,
     output wire [127:0]            lh_q,
     output wire [7:0]              lh_t,
     output wire                    lh_line_first,
     output wire                    lh_line_last,
     output wire                    mem_error,
     output wire [SLOT_W-1:0]       mem_error_slot,
+
+    output wire                    fsm_fault,    // a state that does not exist
 
     // Fault reports
     output wire                    fault,
@@ -137,11 +144,9 @@ module write_path #(
     localparam LSH   = 6 - LB;                // log2(BPL)
     localparam TW    = $clog2(TXNS);
     localparam FW    = 4 + ADDR_W + 1 + SLOT_W;
-    localparam [2:0]  SIZE_FULL  = LB[2:0];
     localparam [12:0] BEAT_BYTES = BYTES[12:0];
 
     localparam [1:0] OKAY = 2'd0, SLVERR = 2'd2, DECERR = 2'd3;
-    localparam [1:0] BURST_INCR = 2'd1;
 
     // ------------------------------------------------------------------------------------
     // AW: registered input
@@ -171,35 +176,51 @@ module write_path #(
     // ------------------------------------------------------------------------------------
     // AW: what the burst touches, and whether it may
     // ------------------------------------------------------------------------------------
-    wire [11:0] in_size  = (12'd1 << aw_size) - 12'd1;
-    wire [15:0] extent   = ({8'd0, aw_len} + 16'd1) << aw_size;
-    wire [15:0] end_byte = {4'd0, aw_addr[11:0] & ~in_size} + extent;
-    wire        burst_ok = (aw_size <= SIZE_FULL) && (aw_burst == BURST_INCR) && (end_byte <= 16'd4096);
-    wire        whole    = (aw_size == SIZE_FULL) && (aw_addr[5:0] == 6'd0) && (extent[5:0] == 6'd0);
-    wire [6:0]  count    = extent[12:6];                         // lines
-    wire [36:0] room     = tt_nbytes - {1'b0, tt_index, 6'd0};   // bytes from here to the tensor's end
+    wire [3:0]  refusal;
+    wire [5:0]  line, line_end;
+    wire [12:0] room;
+    wire        unused_wrap, unused_split;
+    wire [11:0] unused_box;
+    wire [5:0]  unused_wrap_first;
 
-    assign tt_line = aw_addr[ADDR_W-1:6];
-    wire [30:0] index_end = {1'b0, tt_index} + {24'd0, count};
-
-    reg  [3:0]  refusal;
-    always @* begin
-        if      (!engine_ready)        refusal = `TTEE_CAUSE_NOT_READY;
-        else if (!burst_ok)            refusal = `TTEE_CAUSE_BURST;
-        else if (!tt_hit)              refusal = `TTEE_CAUSE_NO_TENSOR;
-        else if (!tt_open)             refusal = `TTEE_CAUSE_STATE;
-        else if (!whole)               refusal = `TTEE_CAUSE_PARTIAL_LINE;
-        else if (index_end > tt_lines) refusal = `TTEE_CAUSE_BOUNDS;
-        else                           refusal = `TTEE_CAUSE_NONE;
-    end
+    burst_check #(
+        .ADDR_W (ADDR_W),
+        .LB     (LB),
+        .WRITES (1)
+    ) u_check (
+        .engine_ready (engine_ready),
+        .addr         (aw_addr),
+        .len          (aw_len),
+        .size         (aw_size),
+        .burst        (aw_burst),
+        .tt_line      (tt_line),
+        .tt_hit       (tt_hit),
+        .tt_open      (tt_open),
+        .tt_index     (tt_index),
+        .tt_lines     (tt_lines),
+        .tt_nbytes    (tt_nbytes),
+        .refusal      (refusal),
+        .wrap         (unused_wrap),
+        .wrap_box     (unused_box),
+        .first        (line),
+        .last         (line_end),
+        .wrap_first   (unused_wrap_first),
+        .split        (unused_split),
+        .room         (room)
+    );
 
     // ------------------------------------------------------------------------------------
     // AW: the write map decides last; meanwhile the burst counts as under way, so that the
     // slot cannot be closed between the check and the burst
     // ------------------------------------------------------------------------------------
-    localparam [1:0] CHECK = 2'd0, ASKED = 2'd1, GRANT = 2'd2, DENY = 2'd3;
+    // Codes of even parity: one flipped bit never leads to another state.
+    localparam [3:0] CHECK = 4'b0000;
+    localparam [3:0] ASKED = 4'b0011;
+    localparam [3:0] GRANT = 4'b0101;
+    localparam [3:0] DENY  = 4'b0110;
 
-    reg  [1:0]        aw_fsm;
+    (* fsm_encoding = "none" *)
+    reg  [3:0]        aw_fsm;
     reg  [3:0]        denial;
     reg  [SLOT_W-1:0] aw_slot;
     reg  [29:0]       aw_index;
@@ -214,14 +235,15 @@ module write_path #(
     assign wm_valid = (aw_fsm == CHECK) && aw_valid && (refusal == `TTEE_CAUSE_NONE);
     assign wm_slot  = tt_slot;
     assign wm_line  = tt_index;
-    assign wm_count = count;
+    assign wm_count = {1'b0, line_end} - {1'b0, line} + 7'd1;
     assign tt_inc   = wm_valid && wm_ready;
 
     wire grant = (aw_fsm == GRANT) && txn_ok && m_aw_in_ready && (!pw_valid || pw_ready);
-    wire deny_may = (aw_fsm == DENY) && txn_ok && !(aw_counted && undo_wait);
+    wire deny_may = (aw_fsm == DENY) && aw_valid && txn_ok && !(aw_counted && undo_wait);
     wire deny  = deny_may && aw_fault_ready;
     wire undo  = deny && aw_counted;
     assign aw_pop = grant || deny;
+    assign fsm_fault = !rst && (aw_fsm != CHECK) && (aw_fsm != ASKED) && (aw_fsm != GRANT) && (aw_fsm != DENY);
 
     always @(posedge clk) begin
         if (rst) begin
@@ -237,7 +259,7 @@ module write_path #(
                 aw_slot    <= tt_hit ? tt_slot : {SLOT_W{1'b0}};
                 aw_hit     <= tt_hit;
                 aw_index   <= tt_index;
-                aw_bytes   <= (room >= 37'd4096) ? 13'd4096 : room[12:0];
+                aw_bytes   <= room;
                 denial     <= refusal;
                 aw_counted <= tt_inc;
                 if (refusal != `TTEE_CAUSE_NONE) aw_fsm <= DENY;
@@ -247,8 +269,19 @@ module write_path #(
                 denial <= wm_rsp_cause;
                 aw_fsm <= (wm_rsp_cause == `TTEE_CAUSE_NONE) ? GRANT : DENY;
             end
-            GRANT: if (grant) aw_fsm <= CHECK;
-            DENY:  if (deny)  aw_fsm <= CHECK;
+            GRANT: if (grant) begin
+                aw_counted <= 1'b0;
+                aw_fsm     <= CHECK;
+            end
+            DENY: if (deny) begin
+                aw_counted <= 1'b0;
+                aw_fsm     <= CHECK;
+            end
+            default: begin
+                // The engine is FATAL from the next cycle on; a burst at hand is refused.
+                denial <= `TTEE_CAUSE_NOT_READY;
+                aw_fsm <= aw_valid ? DENY : CHECK;
+            end
         endcase
     end
 
@@ -301,7 +334,11 @@ module write_path #(
     reg  [TXNS-1:0]   taking;               // data of the burst is still to be taken
     reg  [TXNS-1:0]   sending;              // data of the burst is still to be sent
 
-    reg  [TW-1:0]     w_at;                 // burst whose data comes: bursts are entered in AW order
+    // Data comes in the order of the addresses: entries wait in a queue, w_at is its head.
+    reg  [TW-1:0]     order [0:TXNS-1];
+    reg  [TW-1:0]     order_in, order_out;
+    reg  [TW-1:0]     w_at;
+    wire [TW-1:0]     order_next = order_out + 1'b1;
 
     // ------------------------------------------------------------------------------------
     // W: take a beat; its keystream arrives with it
@@ -311,10 +348,12 @@ module write_path #(
     wire [DATA_W/8-1:0] w_strb;
 
     skid_buffer #(
-        .W (DATA_W + DATA_W/8)
+        .W    (DATA_W + DATA_W/8),
+        .KEEP ({{DATA_W{1'b0}}, {DATA_W/8{1'b1}}})
     ) u_s_w (
         .clk       (clk),
         .rst       (rst),
+        .blank     (!engine_ready),
         .in_valid  (s_wvalid),
         .in_ready  (s_wready),
         .in_data   ({s_wdata, s_wstrb}),
@@ -390,7 +429,7 @@ module write_path #(
             b_line      <= 6'd0;
         end else begin
             b_valid     <= take;
-            b_data      <= take ? w_data : {DATA_W{1'b0}};
+            b_data      <= (take && engine_ready) ? w_data : {DATA_W{1'b0}};
             b_inside    <= w_inside;
             b_ok        <= ((w_strb & w_inside) == w_inside);
             b_line_last <= w_line_last;
@@ -455,7 +494,7 @@ module write_path #(
             end
         end else begin
             if (b_valid) begin
-                fifo[head]      <= (b_data ^ ks_data) & widen(b_inside);
+                fifo[head]      <= (b_data ^ ks_data) & widen(b_inside) & {DATA_W{engine_ready}};
                 fifo_last[head] <= b_last;
                 head            <= head + 1'b1;
                 so_far_ok       <= b_line_last ? 1'b1 : b_line_ok;
@@ -494,6 +533,7 @@ module write_path #(
     assign lh_valid     = send && send_ok;
     assign lh_beat      = send_data;
     assign lh_slot      = slot[send_txn];
+    assign lh_txn       = send_txn;
     assign lh_q         = q[send_txn];
     assign lh_t         = send_t;
     assign lh_line_last = line_out;
@@ -510,6 +550,7 @@ module write_path #(
     ) u_m_b (
         .clk       (clk),
         .rst       (rst),
+        .blank     (1'b0),
         .in_valid  (m_bvalid),
         .in_ready  (m_bready),
         .in_data   ({m_bid, m_bresp}),
@@ -543,6 +584,7 @@ module write_path #(
         .free      (answer),
         .free_idx  (answer_txn),
         .eldest    (eldest),
+        .older     (ks_older),
         .ids       (ids)
     );
 
@@ -609,6 +651,26 @@ module write_path #(
     // ------------------------------------------------------------------------------------
     // Context updates
     // ------------------------------------------------------------------------------------
+    wire order_pop = w_pop && w_last;
+    integer place;
+    always @(posedge clk) begin
+        if (rst) begin
+            for (place = 0; place < TXNS; place = place + 1) order[place] <= {TW{1'b0}};
+            order_in  <= {TW{1'b0}};
+            order_out <= {TW{1'b0}};
+            w_at      <= {TW{1'b0}};
+        end else begin
+            if (grant || deny) begin
+                order[order_in] <= new_txn;
+                order_in        <= order_in + 1'b1;
+            end
+            if (order_pop) order_out <= order_next;
+            // If none waits, the next head is the entry that comes now or is the next to come.
+            if (order_pop && order_next != order_in) w_at <= order[order_next];
+            else if (order_pop || !taking[w_at])     w_at <= new_txn;
+        end
+    end
+
     integer txn;
     always @(posedge clk) begin
         if (rst) begin
@@ -625,7 +687,6 @@ module write_path #(
             q_ok    <= {TXNS{1'b0}};
             taking  <= {TXNS{1'b0}};
             sending <= {TXNS{1'b0}};
-            w_at    <= {TW{1'b0}};
         end else begin
             if (pw_rsp_valid) begin
                 q[pw_rsp_txn]    <= pw_rsp_q & {128{engine_ready}};
@@ -636,10 +697,7 @@ module write_path #(
                 t[w_at]     <= t[w_at] + 8'd1;
                 bytes[w_at] <= (bytes[w_at] == 13'd4096) ? 13'd4096 :
                                (bytes[w_at] >= BEAT_BYTES) ? bytes[w_at] - BEAT_BYTES : 13'd0;
-                if (w_last) begin
-                    taking[w_at] <= 1'b0;
-                    w_at         <= w_at + 1'b1;
-                end
+                if (w_last) taking[w_at] <= 1'b0;
             end
             if (bad_line) error[b_txn] <= SLVERR;
             if (send && send_last) begin
@@ -686,7 +744,7 @@ module write_path #(
         .out_info     ({fault_cause, fault_addr, fault_slot_hit, fault_slot})
     );
 
-    wire _unused = &{1'b0, extent[15:13], end_byte[15:13], w_line_number[7:6]};
+    wire _unused = &{1'b0, unused_wrap, unused_box, unused_wrap_first, unused_split, w_line_number[7:6]};
 
 endmodule
 

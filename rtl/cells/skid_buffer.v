@@ -7,15 +7,19 @@
 //             follow the input combinationally while the entry is empty.
 // Latency     0 cycles. Throughput 1 transfer per cycle.
 // Clearing    the entry is overwritten with zero when it leaves.
+// blank       while high, what waits in the entry is replaced by data & KEEP. Tie to 0 where no
+//             secret passes.
 
 `resetall
 `default_nettype none
 
 module skid_buffer #(
-    parameter W = 8  // payload width in bits, >= 1
+    parameter         W    = 8,         // payload width in bits, >= 1
+    parameter [W-1:0] KEEP = {W{1'b1}}  // bits that survive blank
 ) (
     input  wire         clk,
     input  wire         rst,
+    input  wire         blank,
 
     input  wire         in_valid,
     output wire         in_ready,
@@ -42,7 +46,9 @@ module skid_buffer #(
             store <= {W{1'b0}};
         end else if (in_valid && !full) begin
             full  <= 1'b1;
-            store <= in_data;
+            store <= blank ? in_data & KEEP : in_data;
+        end else if (blank) begin
+            store <= store & KEEP;
         end
     end
 

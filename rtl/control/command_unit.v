@@ -3,8 +3,10 @@
 // command_unit: executes the commands of the CMD register, one at a time.
 //
 // cmd_*       pulse from the register block with opcode and slot; cmd_base and cmd_nbytes (for
-//             DEFINE) are taken in that cycle and may change afterwards. `busy` is high until the pulse of done with its result. ZEROIZE is
-//             taken at any time and ends the command under way with ABORTED, as the pin does.
+//             DEFINE) are taken in that cycle and may change afterwards. `busy` is high until
+//             the pulse of done with its result.
+// Abort       ZEROIZE (taken at any time), the pin and entry into FATAL end the command under
+//             way with ABORTED and erase what it has computed.
 // Closing a window of n blocks with the sums hash and cov (verifier), both divided by H^(n+1):
 //     covered  <=>  count = lines  and  cov * (1 + g) = 1 + g^lines,         g = H^-4
 //     tag      =    hash * H^(n+1) + len_block * H + AES_K(IV || BE32(1))
@@ -17,7 +19,7 @@
 // SEC_CM: VERSION.SATURATE - the version number stops at its end.
 // SEC_CM: TAG.COMPARE - the tag is compared in one cycle, in constant time, after coverage.
 // SEC_CM: COVERAGE.HASH - a window passes only if every line was touched exactly once.
-// SEC_CM: FSM.SAFE - a state that does not exist is a fatal error.
+// SEC_CM: FSM.SAFE - states differ in at least two bits; one that does not exist is a fatal error and ends the command.
 
 `resetall
 `default_nettype none
@@ -50,7 +52,8 @@ module command_unit #(
     input  wire [2:0]          engine_state,
     input  wire                zeroize_pin,
     output wire                zeroize,
-    output reg                 fatal_set,
+    input  wire                fatal,          // the engine enters FATAL
+    output reg                 fatal_set,      // a wrong tag, or a state that does not exist
 
     // Tensor table
     output wire                lock,
@@ -115,27 +118,29 @@ module command_unit #(
     localparam [63:0]  BYTES_MAX = 64'h0000_000F_FFFF_FFE0;
     localparam [1:0]   MUL = 2'd0, POW_H = 2'd1, POW_G = 2'd2;
 
-    localparam [4:0] IDLE      = 5'd0;
-    localparam [4:0] CHECK     = 5'd1;
-    localparam [4:0] DEF_H     = 5'd2;   // H^(n+1)
-    localparam [4:0] DEF_G     = 5'd3;   // g^lines
-    localparam [4:0] DEF_END   = 5'd4;
-    localparam [4:0] DRAIN     = 5'd5;   // bursts under way
-    localparam [4:0] FLUSH     = 5'd6;   // lines under way
-    localparam [4:0] OPEN_MAP  = 5'd7;
-    localparam [4:0] OPEN_WAIT = 5'd8;
-    localparam [4:0] OPEN_END  = 5'd9;
-    localparam [4:0] CLS_PAD   = 5'd10;  // AES_K(IV || 1)
-    localparam [4:0] CLS_PAD_W = 5'd11;
-    localparam [4:0] CLS_COV   = 5'd12;  // cov * (1 + g)
-    localparam [4:0] CLS_HASH  = 5'd13;  // hash * H^(n+1)
-    localparam [4:0] CLS_LEN   = 5'd14;  // len_block * H
-    localparam [4:0] CLS_END   = 5'd15;
-    localparam [4:0] REL_END   = 5'd16;
-    localparam [4:0] WIPE_GO   = 5'd17;
-    localparam [4:0] WIPE_WAIT = 5'd18;
+    // Codes of even parity: one flipped bit never leads to another state.
+    localparam [5:0] IDLE      = 6'b000000;
+    localparam [5:0] CHECK     = 6'b100001;
+    localparam [5:0] DEF_H     = 6'b100010;   // H^(n+1)
+    localparam [5:0] DEF_G     = 6'b000011;   // g^lines
+    localparam [5:0] DEF_END   = 6'b100100;
+    localparam [5:0] DRAIN     = 6'b000101;   // bursts under way
+    localparam [5:0] FLUSH     = 6'b000110;   // lines under way
+    localparam [5:0] OPEN_MAP  = 6'b100111;
+    localparam [5:0] OPEN_WAIT = 6'b101000;
+    localparam [5:0] OPEN_END  = 6'b001001;
+    localparam [5:0] CLS_PAD   = 6'b001010;  // AES_K(IV || 1)
+    localparam [5:0] CLS_PAD_W = 6'b101011;
+    localparam [5:0] CLS_COV   = 6'b001100;  // cov * (1 + g)
+    localparam [5:0] CLS_HASH  = 6'b101101;  // hash * H^(n+1)
+    localparam [5:0] CLS_LEN   = 6'b101110;  // len_block * H
+    localparam [5:0] CLS_END   = 6'b001111;
+    localparam [5:0] REL_END   = 6'b110000;
+    localparam [5:0] WIPE_GO   = 6'b010001;
+    localparam [5:0] WIPE_WAIT = 6'b010010;
 
-    reg  [4:0]   fsm;
+    (* fsm_encoding = "none" *)
+    reg  [5:0]   fsm;
     reg          asked;          // the arithmetic request of this state was taken
     reg  [3:0]   opcode;
     reg  [7:0]   slot_byte;
@@ -221,11 +226,12 @@ module command_unit #(
     // What each state does to the rest of the engine
     // ------------------------------------------------------------------------------------
     wire cmd_zeroize = cmd_valid && (cmd_opcode == `TTEE_OP_ZEROIZE);
-    wire interrupt   = cmd_zeroize || zeroize_pin;
     wire wiping      = (fsm == WIPE_GO) || (fsm == WIPE_WAIT);
-    wire act         = !interrupt;
+    wire abort       = cmd_zeroize || zeroize_pin || fatal;
+    wire act         = !abort;
+    wire defining    = (fsm == DEF_H) || (fsm == DEF_G) || (fsm == DEF_END);
 
-    assign lock          = (fsm == DRAIN) || (fsm == FLUSH) || (fsm >= OPEN_MAP && fsm <= REL_END);
+    assign lock          = !((fsm == IDLE) || (fsm == CHECK) || defining || wiping);
     assign define        = act && (fsm == DEF_END);
     assign define_line   = base[ADDR_W-1:6];
     assign define_nbytes = nbytes[36:0];
@@ -292,13 +298,13 @@ module command_unit #(
             done_opcode <= 4'd0;
             done_slot   <= 8'd0;
             done_result <= `TTEE_RESULT_OK;
-        end else if (interrupt) begin
+        end else if (abort) begin
             // next_id goes on: should the key ever return, no (tensor_id, version) does.
             asked  <= 1'b0;
             sum    <= 128'd0;
             cov_ok <= 1'b0;
             if (wiping) begin
-                fsm <= WIPE_GO;
+                if (cmd_zeroize || zeroize_pin) fsm <= WIPE_GO;
             end else begin
                 if (busy || (cmd_valid && !cmd_zeroize)) begin
                     done        <= 1'b1;
@@ -415,8 +421,12 @@ module command_unit #(
                     end
                 end
                 default: begin
-                    fatal_set <= 1'b1;
-                    fsm       <= IDLE;
+                    sum         <= 128'd0;
+                    cov_ok      <= 1'b0;
+                    fatal_set   <= 1'b1;
+                    done        <= 1'b1;
+                    done_result <= `TTEE_RESULT_ABORTED;
+                    fsm         <= IDLE;
                 end
             endcase
         end

@@ -27,8 +27,10 @@
 // op_*        in ready only. op_valid && op_ready takes op_kind 0: op_a * op_b; 1: H^op_e;
 //             2 (and 3): g^op_e. op_done is a pulse; op_p holds the result until the next
 //             operation is taken and is zero before the first and during each.
-// Erasure     every register is zero in the cycle after rst or zeroize; the tables are zero, and
-//             no_key rises, 322 + 256/LANES cycles after the last cycle of rst or zeroize.
+// Erasure     every register is zero in the cycle after rst or zeroize; the tables are zero
+//             322 + 256/LANES cycles after the last cycle of rst or the first of zeroize: a sweep
+//             under way goes on whatever zeroize does. Then no_key rises; while zeroize is high,
+//             another sweep follows first.
 // Latency     key taken to ready: 2840 (LANES 1), 2328 (2), 2072 (4) cycles, + 3 with KEY_W
 //             256, + the lane's delay from aes_req_valid to aes_rsp_valid.
 //             op taken to op_done: 5 cycles for a product, 4 b + 1 for an exponent of b bits, 2 for
@@ -133,7 +135,7 @@ module key_unit #(
     wire      bad_h  = (aes_rsp_block == 128'd0) || (aes_rsp_block == ONE);
     wire      refuse = (state == GET_H) && aes_rsp_valid && bad_h;
     reg       known;
-    wire      erase  = rst || zeroize || refuse || !known;
+    wire      erase  = rst || (zeroize && state != WIPE) || refuse || !known;
 
     always @* begin
         case (state)
@@ -275,7 +277,7 @@ module key_unit #(
                     addr     <= sel_end ? 8'd0 : addr + 8'd1;
                     if (walk_end) begin
                         sel   <= 3'd0;
-                        state <= NO_KEY;
+                        state <= zeroize ? WIPE : NO_KEY;
                     end else if (sel_end) begin
                         sel   <= sel + 3'd1;
                     end

@@ -13,8 +13,9 @@
 // Byte order  pop_data is in bus order: the first keystream byte is pop_data[7:0]; the first
 //             block of the beat is pop_data[127:0].
 // pop         allowed when avail[pop_txn]; pop_data is valid in the cycle after.
-// aes_*       one borrowed block at a time for the key unit and the command unit; it takes
-//             the place of one beat. Request: valid/ready. Response: one-cycle pulse.
+// aes_*       one borrowed block at a time for the key unit (bit 0) or the command unit (bit 1),
+//             which never ask together; it takes the place of one beat. Request: valid/ready.
+//             Response: one-cycle pulse.
 // wipe_*      overwrites the buffer word wipe_addr with zero.
 // Latency     start to avail: 3 + NR + 2 cycles. Throughput 1 beat per cycle.
 
@@ -38,7 +39,7 @@ module keystream_gen #(
     input  wire [SLOT_W-1:0]                   start_slot,
     input  wire [31:0]                         start_ctr,
     input  wire [8:0]                          start_beats,
-    input  wire [$clog2(TXNS)-1:0]             oldest_txn,
+    input  wire [TXNS*TXNS-1:0]                older,        // age of the entries, see txn_table
 
     output wire [SLOT_W-1:0]                   iv_slot,
     input  wire [95:0]                         iv,
@@ -48,9 +49,9 @@ module keystream_gen #(
     output wire [TXNS-1:0]                     avail,
     output wire [128*LANES-1:0]                pop_data,
 
-    input  wire                                aes_req_valid,
+    input  wire [1:0]                          aes_req_valid,
     output wire                                aes_req_ready,
-    input  wire [127:0]                        aes_req_block,
+    input  wire [255:0]                        aes_req_block,
     output reg                                 aes_rsp_valid,
     output reg  [127:0]                        aes_rsp_block,
 
@@ -65,6 +66,7 @@ module keystream_gen #(
     // ------------------------------------------------------------------------------------
     // What is left to do for each burst
     // ------------------------------------------------------------------------------------
+    wire            borrow = (aes_req_valid != 2'd0);
     wire [TXNS-1:0] eligible;
     reg             issue_burst;       // a beat of issue_txn enters the lanes
     reg  [TW-1:0]   issue_txn;
@@ -122,23 +124,27 @@ module keystream_gen #(
         end
     endgenerate
 
-    // Oldest burst first: the first eligible entry in circular order from oldest_txn.
-    integer k;
-    reg [TW-1:0] probe;
-    always @* begin
-        issue_txn = oldest_txn;
-        probe     = oldest_txn;
-        for (k = TXNS - 1; k >= 0; k = k - 1) begin
-            probe = oldest_txn + k[TW-1:0];
-            if (eligible[probe]) issue_txn = probe;
+    // Oldest burst first: ages are a total order, so at most one bit of `next` is set.
+    wire [TXNS-1:0] next;
+    generate
+        for (i = 0; i < TXNS; i = i + 1) begin : g_next
+            assign next[i] = eligible[i] && ((eligible & older[i*TXNS +: TXNS]) == {TXNS{1'b0}});
         end
-        issue_burst = (eligible != {TXNS{1'b0}}) && !aes_req_valid;
+    endgenerate
+
+    integer k;
+    always @* begin
+        issue_txn = {TW{1'b0}};
+        for (k = 0; k < TXNS; k = k + 1)
+            if (next[k]) issue_txn = issue_txn | k[TW-1:0];
+        issue_burst = (eligible != {TXNS{1'b0}}) && !borrow;
     end
 
     // ------------------------------------------------------------------------------------
     // AES lanes
     // ------------------------------------------------------------------------------------
     // The borrowed block goes first: it is one cycle now and then.
+    wire [127:0]  borrowed = aes_req_valid[0] ? aes_req_block[127:0] : aes_req_block[255:128];
     assign aes_req_ready = 1'b1;
     assign iv_slot       = slot[issue_txn];
 
@@ -156,10 +162,10 @@ module keystream_gen #(
             lane_iv       <= 96'd0;
             lane_ctr      <= 32'd0;
         end else begin
-            lane_valid    <= issue_burst || aes_req_valid;
-            lane_borrowed <= aes_req_valid;
+            lane_valid    <= issue_burst || borrow;
+            lane_borrowed <= borrow;
             lane_txn      <= issue_txn;
-            {lane_iv, lane_ctr} <= aes_req_valid ? aes_req_block : {iv, ctr[issue_txn]};
+            {lane_iv, lane_ctr} <= borrow ? borrowed : {iv, ctr[issue_txn]};
         end
     end
 

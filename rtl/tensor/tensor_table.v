@@ -12,9 +12,12 @@
 //             define (geometry, IV, closed forms), bump (version + 1, tag forgotten), seal
 //             (tag), set_state, set_result. erase empties the slot.
 // wipe_keyed  erases all that is derived from the key; wipe_all erases every slot.
-// Bursts      rd_inc/wr_inc count a burst in, rd_dec/wr_dec out; cmd_busy tells whether bursts
-//             of cmd_slot are under way.
+// Bursts      rd_inc/wr_inc count a burst of rd_slot/wr_slot in. A write is counted out by
+//             wr_dec. A read is owed by two sides and counted out by each: rd_taken (the NPU
+//             has its last beat) and rd_delivered (the memory owes it no beat). cmd_busy tells
+//             whether bursts of cmd_slot are under way, any_busy whether any is.
 //
+// SEC_CM: WINDOW.OWNED - a slot is busy until neither the NPU nor the memory owes it a beat.
 // SEC_CM: VERSION.MONOTONIC - the version number of a slot can only be set to zero together
 // with a fresh tensor_id (define) or be incremented (bump).
 
@@ -38,8 +41,10 @@ module tensor_table #(
     output wire [30:0]         rd_lines,       // lines of the tensor
     output wire [36:0]         rd_nbytes,      // bytes of the tensor
     input  wire                rd_inc,
-    input  wire                rd_dec,
-    input  wire [SLOT_W-1:0]   rd_dec_slot,
+    input  wire                rd_taken,
+    input  wire [SLOT_W-1:0]   rd_taken_slot,
+    input  wire                rd_delivered,
+    input  wire [SLOT_W-1:0]   rd_delivered_slot,
     input  wire [SLOT_W-1:0]   rd_iv_slot,
     output wire [95:0]         rd_iv,
 
@@ -143,22 +148,26 @@ module tensor_table #(
             assign wr_match[i] = used && (wr_line >= base[i]) && ({1'b0, wr_from} < lines_wide(lines[i]));
             assign overlap[i]  = used && (first < probe_end) && (probe_first < behind);
 
-            reg  [7:0] rd_bursts, wr_bursts;
-            wire       rd_in  = rd_inc && (rd_slot == INDEX[SLOT_W-1:0]);
-            wire       wr_in  = wr_inc && (wr_slot == INDEX[SLOT_W-1:0]);
-            wire       rd_out = rd_dec && (rd_dec_slot == INDEX[SLOT_W-1:0]);
-            wire       wr_out = wr_dec && (wr_dec_slot == INDEX[SLOT_W-1:0]);
+            // At most 16 bursts of a direction have an entry, and two more wait in a register slice.
+            reg  [4:0] rd_npu, rd_memory, writes;
+            wire       rd_in     = rd_inc && (rd_slot == INDEX[SLOT_W-1:0]);
+            wire       taken     = rd_taken && (rd_taken_slot == INDEX[SLOT_W-1:0]);
+            wire       delivered = rd_delivered && (rd_delivered_slot == INDEX[SLOT_W-1:0]);
+            wire       wr_in     = wr_inc && (wr_slot == INDEX[SLOT_W-1:0]);
+            wire       wr_out    = wr_dec && (wr_dec_slot == INDEX[SLOT_W-1:0]);
 
-            assign rd_under_way[i] = (rd_bursts != 8'd0);
-            assign wr_under_way[i] = (wr_bursts != 8'd0);
+            assign rd_under_way[i] = (rd_npu != 5'd0) || (rd_memory != 5'd0);
+            assign wr_under_way[i] = (writes != 5'd0);
 
             always @(posedge clk) begin
                 if (rst) begin
-                    rd_bursts <= 8'd0;
-                    wr_bursts <= 8'd0;
+                    rd_npu    <= 5'd0;
+                    rd_memory <= 5'd0;
+                    writes    <= 5'd0;
                 end else begin
-                    rd_bursts <= rd_bursts + {7'd0, rd_in} - {7'd0, rd_out};
-                    wr_bursts <= wr_bursts + {7'd0, wr_in} - {7'd0, wr_out};
+                    rd_npu    <= rd_npu + {4'd0, rd_in} - {4'd0, taken};
+                    rd_memory <= rd_memory + {4'd0, rd_in} - {4'd0, delivered};
+                    writes    <= writes + {4'd0, wr_in} - {4'd0, wr_out};
                 end
             end
 

@@ -13,10 +13,15 @@
 //             lines are now marked), REWRITE or ORDER (nothing is marked).
 // clear_*     valid/ready; empties the map of clear_slot, whose tensor has clear_lines lines.
 //             Completes with a pulse of clear_done. clear goes before check.
-// Latency     check: 3 cycles, 2 more for a burst that spans two words, 2 for each word the
-//             window moves. clear: one cycle for each word in use, plus 1.
+// fault       pulse: the state was not one of its own. Whoever waits is answered: rsp_valid with
+//             NOT_READY and clear_done come with it. Nothing was allowed; a burst over two
+//             words may have its second one marked, which can only refuse more.
+// Latency     check: 3 cycles, 2 for a burst that begins below the window, 5 for one that spans two
+//             words (4 if its second one refuses); 2 more for each word the window moves.
+//             clear: one cycle for each word in use, plus 1.
 //
 // SEC_CM: LINE.WRITE_ONCE - a line is accepted once per epoch.
+// SEC_CM: FSM.SAFE - states differ in at least two bits; one that does not exist is a fault and refuses the burst.
 
 `resetall
 `default_nettype none
@@ -42,20 +47,23 @@ module write_map #(
     output wire              clear_ready,
     input  wire [SLOT_W-1:0] clear_slot,
     input  wire [30:0]       clear_lines,
-    output reg               clear_done
+    output reg               clear_done,
+    output reg               fault
 );
 
     localparam MW = $clog2(MAP_WORDS);
 
-    localparam [2:0] IDLE   = 3'd0;  // waits for a request; a check reads the word to move over or its first word
-    localparam [2:0] MOVE   = 3'd1;  // the oldest word is at hand: is it full?
-    localparam [2:0] FIRST  = 3'd2;  // the first word is at hand
-    localparam [2:0] SECOND = 3'd3;  // the second word is at hand
-    localparam [2:0] MARK   = 3'd4;  // writes the second word
-    localparam [2:0] CLEAR  = 3'd5;
-    localparam [2:0] SEEK   = 3'd6;  // decides what to read
+    // Codes of even parity: one flipped bit never leads to another state.
+    localparam [3:0] IDLE   = 4'b0000;  // waits for a request
+    localparam [3:0] SEEK   = 4'b0011;  // reads the oldest word if the window has to move, else the first word
+    localparam [3:0] MOVE   = 4'b0101;  // the oldest word is at hand: is it full?
+    localparam [3:0] FIRST  = 4'b0110;  // the first word is at hand
+    localparam [3:0] SECOND = 4'b1001;  // the second word is at hand
+    localparam [3:0] MARK   = 4'b1010;  // writes the first word, after the second
+    localparam [3:0] CLEAR  = 4'b1100;
 
-    reg  [2:0]        fsm;
+    (* fsm_encoding = "none" *)
+    reg  [3:0]        fsm;
     reg  [SLOT_W-1:0] slot;
     reg  [23:0]       word0, word1;      // words of the burst
     reg  [63:0]       mask0, mask1;      // its lines in them
@@ -142,6 +150,7 @@ module write_map #(
     always @(posedge clk) begin
         rsp_valid  <= 1'b0;
         clear_done <= 1'b0;
+        fault      <= 1'b0;
         if (rst) begin
             fsm        <= IDLE;
             slot       <= {SLOT_W{1'b0}};
@@ -223,7 +232,13 @@ module write_map #(
                     fsm        <= IDLE;
                 end
             end
-            default: fsm <= IDLE;
+            default: begin
+                rsp_valid  <= 1'b1;
+                rsp_cause  <= `TTEE_CAUSE_NOT_READY;
+                clear_done <= 1'b1;
+                fault      <= 1'b1;
+                fsm        <= IDLE;
+            end
         endcase
     end
 

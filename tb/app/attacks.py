@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tensortee.registers import EngineState, FaultCause, Opcode, Result, SlotState
+from tensortee.engine.registers import EngineState, FaultCause, Opcode, Result, SlotState
 
 from tb.app.memory import ProtectedMemory, ProtectionError, Tensor, span_burst
 from tb.app.port import DECERR, LINE_BYTES, OKAY, SLVERR, Burst, read_burst, write_burst

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import cocotb
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge, ValueChange
 from Crypto.Cipher import AES
-from tensortee.registers import EngineState, Opcode, Result
+from tensortee.engine.registers import EngineState, Opcode, Result
 
 from tb.app.control import EngineControl, cycle_now
 from tb.app.job import test_key

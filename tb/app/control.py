@@ -8,7 +8,7 @@ from typing import Any
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge, SimTimeoutError, with_timeout
 from cocotb.utils import get_sim_time
-from tensortee.registers import EngineState, Opcode, Result
+from tensortee.engine.registers import EngineState, Opcode, Result
 
 from tb.app.port import CLOCK_PERIOD_NS
 from tb.axil import AxiLiteManager

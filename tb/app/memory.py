@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from tensortee.registers import Opcode, Result, SlotState
+from tensortee.engine.registers import Opcode, Result, SlotState
 
 from tb.app.control import EngineControl
 from tb.app.port import OKAY, Burst, NpuPort, read_burst, write_burst

@@ -18,7 +18,7 @@ from tb.app.bench_engine import DRAM_LATENCY, OUTPUT_VARIABLE, SCATTERED_LINES, 
 from tb.app.engine import run_on_engine
 from tb.runner import ROOT
 
-MEASURED_FILE = ROOT / "model" / "tensortee" / "data" / "engine_performance.json"
+MEASURED_FILE = ROOT / "model" / "tensortee" / "engine" / "performance.json"
 
 
 class Relation(Enum):

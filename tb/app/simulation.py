@@ -11,7 +11,7 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from tensortee.registers import Opcode, Result
+from tensortee.engine.registers import Opcode, Result
 
 from tb.app.attacks import ATTACKS, Outcome, Scene
 from tb.app.control import EngineControl, cycle_now

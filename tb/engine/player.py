@@ -14,7 +14,7 @@ from typing import Any
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
-from tensortee.registers import EngineState, Opcode, Result, SlotState
+from tensortee.engine.registers import EngineState, Opcode, Result, SlotState
 
 from tb.axil import AxiLiteManager
 from tb.dram import Dram, DramTiming

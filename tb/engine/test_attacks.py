@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pyuvm
-from tensortee.registers import EngineState, FaultCause, Opcode, Result, SlotState
+from tensortee.engine.registers import EngineState, FaultCause, Opcode, Result, SlotState
 
 from tb.env.base_test import EngineTest
 from tb.env.bursts import SLVERR

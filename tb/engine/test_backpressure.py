@@ -6,7 +6,7 @@ from __future__ import annotations
 from itertools import product
 
 import pyuvm
-from tensortee.registers import Opcode, Result
+from tensortee.engine.registers import Opcode, Result
 
 from tb.dram import DramTiming
 from tb.env.axi_manager import ManagerTiming

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pyuvm
-from tensortee.registers import Opcode, Result
+from tensortee.engine.registers import Opcode, Result
 
 from tb.dram import DramTiming
 from tb.env.base_test import EngineTest

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pyuvm
 from cocotb.triggers import ClockCycles
-from tensortee.registers import EngineState, Opcode, Result, SlotState
+from tensortee.engine.registers import EngineState, Opcode, Result, SlotState
 
 from tb.axil import OKAY, SLVERR
 from tb.dram import DramTiming

@@ -6,7 +6,7 @@ from __future__ import annotations
 import cocotb
 import pyuvm
 from cocotb.triggers import ReadOnly, RisingEdge
-from tensortee.registers import EngineState, Opcode, Result
+from tensortee.engine.registers import EngineState, Opcode, Result
 
 from tb.env.base_test import EngineTest
 from tb.memory import LINE_BYTES

@@ -7,7 +7,7 @@ Every test here passes only if its run ends with ``BenchError`` and with the dif
 from __future__ import annotations
 
 import pyuvm
-from tensortee.registers import Opcode, Result
+from tensortee.engine.registers import Opcode, Result
 
 from tb.env.base_test import EngineTest
 from tb.env.bench_error import BenchError

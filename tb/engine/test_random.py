@@ -8,7 +8,7 @@ from collections import Counter
 
 import cocotb
 import pyuvm
-from tensortee.registers import EngineState, Opcode, Result, SlotState
+from tensortee.engine.registers import EngineState, Opcode, Result, SlotState
 
 from tb.dram import DramTiming
 from tb.env.axi_manager import ManagerTiming

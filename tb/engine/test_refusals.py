@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 import pyuvm
-from tensortee.registers import EngineState, FaultCause, Opcode, Result
+from tensortee.engine.registers import EngineState, FaultCause, Opcode, Result
 
 from tb.env.base_test import EngineTest
 from tb.env.bursts import BOUNDARY, DECERR, FIXED, OKAY, RESERVED, SLVERR, WRAP, Burst

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pyuvm
-from tensortee.registers import EngineState
+from tensortee.engine.registers import EngineState
 
 from tb.env.base_test import EngineTest
 from tb.unit.csr.walk import RegisterWalk

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pyuvm
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
-from tensortee.registers import EngineState, Opcode, Result, SlotState
+from tensortee.engine.registers import EngineState, Opcode, Result, SlotState
 
 from tb.dram import DramTiming
 from tb.env.base_test import EngineTest

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from Crypto.Cipher import AES
-from tensortee.registers import Result, SlotState
+from tensortee.engine.registers import Result, SlotState
 
 from tb.memory import LINE_BYTES
 

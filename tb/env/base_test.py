@@ -12,7 +12,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles
 from pyuvm import uvm_test
-from tensortee.registers import Opcode, Result
+from tensortee.engine.registers import Opcode, Result
 
 from tb.dram import Dram
 from tb.env.environment import EngineEnv

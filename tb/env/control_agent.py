@@ -9,7 +9,7 @@ from typing import Any
 
 from cocotb.triggers import ClockCycles
 from pyuvm import uvm_agent, uvm_analysis_port, uvm_driver, uvm_sequence_item, uvm_sequencer
-from tensortee.registers import Opcode
+from tensortee.engine.registers import Opcode
 
 from tb.axil import OKAY, AxiLiteManager
 from tb.regmodel import RegisterModel

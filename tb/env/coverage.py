@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tensortee.registers import EngineState, FaultCause, Opcode, Result, SlotState
+from tensortee.engine.registers import EngineState, FaultCause, Opcode, Result, SlotState
 
 from tb.env.bursts import BOUNDARY, DECERR, FIXED, INCR, OKAY, RESERVED, SLVERR, WRAP, Burst
 from tb.memory import LINE_BYTES

@@ -9,7 +9,7 @@ from typing import Any
 
 from cocotb.triggers import ClockCycles, RisingEdge
 from pyuvm import uvm_env, uvm_subscriber
-from tensortee.registers import EngineState, Result, SlotState
+from tensortee.engine.registers import EngineState, Result, SlotState
 
 from tb.dram import Dram
 from tb.env.axi_agent import AxiAgent
@@ -28,6 +28,7 @@ from tb.ticker import Ticker
 
 DEFAULT_PARAMETERS = {"MAP_WORDS": 256, "VERSION_W": 64, "OWNER": 1}
 PARAMETERS_VARIABLE = "ENGINE_PARAMETERS"
+MODIFIABLE = 0b0010
 
 
 def build_parameters(dut: Any) -> dict[str, int]:
@@ -127,8 +128,9 @@ class EngineEnv(uvm_env):
             self.predictor.read_request(burst)
 
     def _memory_request(self, burst: Burst) -> None:
-        _, *passed_on = attributes(burst.ident)
-        self.scoreboard.compare_attributes(burst, (0, *passed_on))
+        _, cache, *passed_on = attributes(burst.ident)
+        # Reads fetch whole lines, so they go on as modifiable: AxCACHE[1].
+        self.scoreboard.compare_attributes(burst, (0, cache if burst.write else cache | MODIFIABLE, *passed_on))
         self.predictor.memory_request(burst)
 
     def _judged(self, burst: Burst) -> None:

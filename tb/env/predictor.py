@@ -9,7 +9,7 @@ from typing import Any
 
 from pyuvm import uvm_component
 from tensortee.engine import BurstUnderWayError, Engine, ReadRequest, WriteRequest
-from tensortee.registers import FaultCause, Result, SlotState
+from tensortee.engine.registers import FaultCause, Result, SlotState
 
 from tb.dram import Dram
 from tb.env.backdoor import SlotView

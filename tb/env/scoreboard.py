@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyuvm import uvm_scoreboard
-from tensortee.registers import Result, SlotState
+from tensortee.engine.registers import Result, SlotState
 
 from tb.dram import Dram
 from tb.env.backdoor import Backdoor, SlotView, open_message

@@ -8,7 +8,7 @@ from random import Random
 
 from cocotb.triggers import ClockCycles
 from pyuvm import uvm_sequence
-from tensortee.registers import REGISTERS, EngineState, Opcode, Result
+from tensortee.engine.registers import REGISTERS, EngineState, Opcode, Result
 
 from tb.env.axi_agent import BurstItem
 from tb.env.bursts import INCR, Burst

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tensortee.engine import BurstType, Dram, Engine, Response
+from tensortee.engine.registers import FaultCause, Opcode, Result
 from tensortee.format import LINE_BYTES, line_count
-from tensortee.registers import FaultCause, Opcode, Result
 
 TEST_KEY = bytes(range(16))
 OTHER_TEST_KEY = bytes(range(16, 32))

@@ -9,10 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
-from tensortee import CoverageError, IntegrityError, LineAccumulator, ghash, reference, seal
-from tensortee.accumulator import LineSums
-from tensortee.format import LINE_BYTES, line_count, tensor_iv
-from tensortee.ghash import GhashKey
+from tensortee import CoverageError, IntegrityError, LineAccumulator, reference, seal
+from tensortee.format import LINE_BYTES, GhashKey, LineSums, ghash, line_count, tensor_iv
 
 TEST_KEY = bytes(range(16))
 IV = tensor_iv(7, 1)

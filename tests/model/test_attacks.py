@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 from tensortee import CoverageError, IntegrityError, LineAccumulator, reference, seal
 from tensortee.engine import Dram
+from tensortee.engine.registers import EngineState, FaultCause, Opcode, Result, SlotState
 from tensortee.format import BLOCK_BYTES, LINE_BYTES, Domain, make_iv, tensor_iv
-from tensortee.registers import EngineState, FaultCause, Opcode, Result, SlotState
 
 from tests.model import weak_schemes
 from tests.model.engine_driver import OTHER_TEST_KEY, TEST_KEY, Bench

@@ -20,7 +20,7 @@ from tensortee.checkpoint import (
     verify_checkpoint,
 )
 from tensortee.checkpoint.batches import CHUNK_BYTES
-from tensortee.errors import IntegrityError
+from tensortee.format.errors import IntegrityError
 
 from tests.model.checkpoint_files import TEST_KEY_128, TEST_KEY_256, copy, flip, write_model, write_sharded
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from safetensors import safe_open
-from tensortee import bench
+from tensortee.checkpoint import bench
 
 
 def test_ratio_is_the_median_of_alternating_rounds() -> None:

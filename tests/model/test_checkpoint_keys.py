@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from Crypto.Hash import SHA256
 from Crypto.Protocol.KDF import HKDF
-from tensortee.keys import derive_checkpoint_keys
+from tensortee.checkpoint.keys import derive_checkpoint_keys
 
 from tests.model.checkpoint_files import TEST_KEY_128, TEST_KEY_256
 

@@ -8,8 +8,8 @@ import random
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tensortee.engine import BurstType, BurstUnderWayError, Dram, Fault, Interrupt, Response
+from tensortee.engine.registers import REGISTERS, EngineState, FaultCause, Opcode, Result, SlotState
 from tensortee.format import LINE_BYTES, line_count
-from tensortee.registers import REGISTERS, EngineState, FaultCause, Opcode, Result, SlotState
 
 from tests.model.engine_driver import Bench
 

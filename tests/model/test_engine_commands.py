@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 from tensortee.engine import Engine, Interrupt
+from tensortee.engine.registers import REGISTERS, EngineState, Opcode, Result, SlotState
 from tensortee.format import MAX_ID_COUNTER, MAX_TENSOR_BYTES
-from tensortee.ghash import ONE, GhashKey
-from tensortee.registers import REGISTERS, EngineState, Opcode, Result, SlotState
+from tensortee.format.ghash import ONE, GhashKey
 
 from tests.model.engine_driver import OTHER_TEST_KEY, TEST_KEY, Bench
 

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from tensortee import IntegrityError, SealedTensor, forget_keys, seal, sealing, unseal
-from tensortee.format import MAX_TENSOR_ID, MAX_VERSION
+from tensortee import IntegrityError, SealedTensor, forget_keys, seal, unseal
+from tensortee.format import MAX_TENSOR_ID, MAX_VERSION, sealing
 
 TEST_KEY = bytes(range(16))
 # Below, at and above the length from which messages are streamed.

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 from tensortee import IntegrityError, LineAccumulator, SealedTensor, reference, unseal
+from tensortee.engine.registers import Opcode, Result
 from tensortee.format import BLOCK_BYTES, LINE_BYTES, line_count
-from tensortee.registers import Opcode, Result
 
 from tests.model.engine_driver import Bench
 from tests.model.gcm_vectors import Vector, cavp, wycheproof

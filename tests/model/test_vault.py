@@ -20,9 +20,9 @@ from tensortee import (
     SealedTensor,
     TensorVault,
     unseal,
-    vault_state,
 )
 from tensortee.format import MAX_ID_COUNTER, OWNER_SHIFT
+from tensortee.vault import state as vault_state
 
 TEST_KEY = bytes(range(16))
 

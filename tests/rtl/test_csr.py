@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from tensortee.registers import REGISTERS, EngineState
+from tensortee.engine.registers import REGISTERS, EngineState
 
 from tb.axil import OKAY, SLVERR
 from tb.regmodel import RegisterAccessError, RegisterModel

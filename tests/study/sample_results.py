@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import get_args
 
 from tensortee.study.hardware import System
-from tensortee.study.results import (
+from tensortee.study.hardware.units import Origin
+from tensortee.study.report.results import (
     AdamRow,
     Breakdown,
     ComparisonRow,
@@ -36,7 +37,6 @@ from tensortee.study.results import (
     TransferRow,
     input_rows,
 )
-from tensortee.study.units import Origin
 
 MODELS = ("GPT", "GPT2-M", "Roberta-L", "BLOOM", "GPT2-L", "BLOOM-800M", "OPT-1.3B", "GPT2-XL", "OPT-2.7B", "LLAMA2-7B")
 TIMES: dict[SystemScheme, float] = {"non-secure": 1.0, "sgx+mgx": 3.9, "tensortee": 1.03}

@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from tensortee.study.config import Config
-from tensortee.study.results import RunResults, SchemeRow
-from tensortee.study.sweep import load_sweep, run_sweep
+from tensortee.study.report.results import RunResults, SchemeRow
+from tensortee.study.sweep.config import Config
+from tensortee.study.sweep.sweep import load_sweep, run_sweep
 
 LOG = "TENSORTEE_TEST_SWEEP_LOG"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from tensortee.study import inference, step
-from tensortee.study.config import SCHEMES, Config, load_config
-from tensortee.study.located_yaml import ConfigError
 from tensortee.study.npu import protection
+from tensortee.study.sweep.config import SCHEMES, Config, load_config
+from tensortee.study.sweep.located_yaml import ConfigError
+from tensortee.study.system import inference, step
 
 WORKLOAD = "workload: {model: GPT2-M}\n"
 

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from tensortee.study.conservation import ConservationError
 from tensortee.study.cpu import bench, kernels, metadata
 from tensortee.study.cpu.simulator import SCHEMES, KernelRun, Machine, run_adam, run_gemm, run_stream
 from tensortee.study.hardware import Cpu, Ddr
+from tensortee.study.hardware.conservation import ConservationError
 
 CPU = Cpu()
 HIDDEN = 1024

@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tensortee.study.energy import HIGH, LOW, events, joules, step_energy
 from tensortee.study.hardware import Energy, System
-from tensortee.study.step import SCHEMES, StepScheme, training_step
+from tensortee.study.system.energy import HIGH, LOW, events, joules, step_energy
+from tensortee.study.system.step import SCHEMES, StepScheme, training_step
 from tensortee.study.workload.architecture import TransformerConfig
 from tensortee.study.workload.transformer import training_workload
 

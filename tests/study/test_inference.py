@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 from tensortee.study.hardware import System
-from tensortee.study.inference import SCHEMES, Inference, InferenceScheme, inference
 from tensortee.study.npu.simulator import CapacityError
-from tensortee.study.transfer import transfer
+from tensortee.study.system.inference import SCHEMES, Inference, InferenceScheme, inference
+from tensortee.study.system.transfer import transfer
 from tensortee.study.workload.architecture import TransformerConfig, parameters
 from tensortee.study.workload.transformer import inference_workload
 

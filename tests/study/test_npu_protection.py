@@ -8,8 +8,8 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tensortee.study.engine_costs import engine_costs
 from tensortee.study.hardware import LINE_BYTES, Npu
+from tensortee.study.hardware.engine_costs import engine_costs
 from tensortee.study.npu import protection as plugins
 from tensortee.study.npu.accesses import Access
 from tensortee.study.npu.protection import BlockMac, Cost, protection, schemes

@@ -9,8 +9,8 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tensortee.study.conservation import ConservationError
 from tensortee.study.hardware import Npu
+from tensortee.study.hardware.conservation import ConservationError
 from tensortee.study.npu import protection as plugins
 from tensortee.study.npu.protection import Cost, schemes
 from tensortee.study.npu.simulator import CapacityError, run_workload

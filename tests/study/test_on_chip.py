@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tensortee.study.hardware import Cpu, Npu, System
-from tensortee.study.on_chip import (
+from tensortee.study.system.on_chip import (
     ENGINE_SLOT_BITS,
     WRITE_MAP_WORD_BITS,
     engine_bytes,

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tensortee.study.conservation import ConservationError
 from tensortee.study.hardware import System
-from tensortee.study.results import AdamRow, NpuMacRow, SpeedupRow
-from tensortee.study.studies import kernels, paper, sensitivity
-from tensortee.study.studies.models import study_model, workload_of
-from tensortee.study.studies.tasks import Task, run_tasks
-from tensortee.study.units import Origin, parameter_rows
+from tensortee.study.hardware.conservation import ConservationError
+from tensortee.study.hardware.units import Origin, parameter_rows
+from tensortee.study.report.results import AdamRow, NpuMacRow, SpeedupRow
+from tensortee.study.sweep.studies import kernels, paper, sensitivity
+from tensortee.study.sweep.studies.models import study_model, workload_of
+from tensortee.study.sweep.studies.tasks import Task, run_tasks
 from tensortee.study.workload.catalog import MODELS
 
 RECORD: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "paper_results.json").read_text())

@@ -17,10 +17,10 @@ from xml.etree import ElementTree
 
 import pytest
 from pydantic import ValidationError
-from tensortee.study.figures import charts
 from tensortee.study.hardware import System
-from tensortee.study.report import html, write_all
-from tensortee.study.results import (
+from tensortee.study.report.figures import charts
+from tensortee.study.report.report import html, write_all
+from tensortee.study.report.results import (
     Breakdown,
     ComparisonRow,
     ModelRow,

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tensortee.study.conservation import ConservationError
 from tensortee.study.hardware import System
-from tensortee.study.step import SCHEMES, Step, StepScheme, exposed_seconds, training_step, training_steps
-from tensortee.study.transfer import transfer
+from tensortee.study.hardware.conservation import ConservationError
+from tensortee.study.system.step import SCHEMES, Step, StepScheme, exposed_seconds, training_step, training_steps
+from tensortee.study.system.transfer import transfer
 from tensortee.study.workload.architecture import TransformerConfig
 from tensortee.study.workload.operators import Workload
 from tensortee.study.workload.transformer import training_workload

@@ -16,13 +16,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tensortee.cli import app as main_app
-from tensortee.study import run as run_module
-from tensortee.study.cli import app
-from tensortee.study.config import load_config
-from tensortee.study.conservation import at_most
-from tensortee.study.results import RunResults, SweepResults
-from tensortee.study.studies import paper
-from tensortee.study.sweep import load_sweep
+from tensortee.cli.study import app
+from tensortee.study.hardware.conservation import at_most
+from tensortee.study.report.results import RunResults, SweepResults
+from tensortee.study.sweep import run as run_module
+from tensortee.study.sweep.config import load_config
+from tensortee.study.sweep.studies import paper
+from tensortee.study.sweep.sweep import load_sweep
 from typer.testing import CliRunner, Result
 
 from tests.study import sample_results

@@ -12,11 +12,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tensortee.study import sweep as sweep_module
-from tensortee.study.config import Config
-from tensortee.study.located_yaml import ConfigError
-from tensortee.study.results import to_json
-from tensortee.study.sweep import SweepError, load_sweep, point_key, run_sweep
+from tensortee.study.report.results import to_json
+from tensortee.study.sweep import sweep as sweep_module
+from tensortee.study.sweep.config import Config
+from tensortee.study.sweep.located_yaml import ConfigError
+from tensortee.study.sweep.sweep import SweepError, load_sweep, point_key, run_sweep
 
 from tests.study import sweep_evaluations as evaluations
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tensortee.study.conservation import ConservationError
 from tensortee.study.cpu import kernels, llc, meta_table, tenanalyzer, unit_trace
 from tensortee.study.cpu.meta_table import TenAnalyzer
 from tensortee.study.cpu.tenanalyzer import HIT_BOUNDARY, HIT_IN, MISS
 from tensortee.study.hardware import Cpu
+from tensortee.study.hardware.conservation import ConservationError
 
 from tests.study.tenanalyzer_reference import Entry, Reference
 

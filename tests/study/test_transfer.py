@@ -8,10 +8,10 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tensortee.study.cpu_runs import REFERENCE_BYTES, stream
-from tensortee.study.engine_costs import engine_costs
 from tensortee.study.hardware import Cpu, Ddr, Link, System
-from tensortee.study.transfer import (
+from tensortee.study.hardware.engine_costs import engine_costs
+from tensortee.study.system.cpu_runs import REFERENCE_BYTES, stream
+from tensortee.study.system.transfer import (
     Direction,
     TransferScheme,
     link_bytes_per_second,

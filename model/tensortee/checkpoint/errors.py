@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tensortee.errors import IntegrityError, RollbackError, TensorTeeError
+from tensortee.format import IntegrityError, RollbackError, TensorTeeError
 
 
 class CheckpointError(TensorTeeError):

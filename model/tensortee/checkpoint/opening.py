@@ -30,6 +30,7 @@ from tensortee.checkpoint.errors import (
     UnexpectedCheckpointError,
     WrongKeyError,
 )
+from tensortee.checkpoint.keys import CheckpointKeys, derive_checkpoint_keys
 from tensortee.checkpoint.layout import (
     DATA_HEADER_BYTES,
     MANIFEST_HEADER_BYTES,
@@ -46,7 +47,6 @@ from tensortee.checkpoint.table import ShardTable, Table, TensorRecord, decode_t
 from tensortee.checkpoint.text import printable
 from tensortee.checkpoint.transfer import read_at, write_at
 from tensortee.format import LINE_BYTES, TAG_BYTES, tensor_iv
-from tensortee.keys import CheckpointKeys, derive_checkpoint_keys
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from tensortee.checkpoint.atomic import NewFile, publish_directory, remove_lefto
 from tensortee.checkpoint.batches import CHUNK_BYTES, Batch, StoppedError, make_batches, run_batches
 from tensortee.checkpoint.directory import is_sealed_checkpoint, refuse_sealed_parent
 from tensortee.checkpoint.errors import OutputError, SourceError
+from tensortee.checkpoint.keys import derive_checkpoint_keys
 from tensortee.checkpoint.layout import (
     MANIFEST_NAME,
     SALT_BYTES,
@@ -35,7 +36,6 @@ from tensortee.checkpoint.table import ShardTable, Table, TensorRecord, encode_t
 from tensortee.checkpoint.text import printable
 from tensortee.checkpoint.transfer import read_at, write_at
 from tensortee.format import LINE_BYTES, MAX_ID_COUNTER, MAX_TENSOR_BYTES, TAG_BYTES, tensor_iv
-from tensortee.keys import derive_checkpoint_keys
 
 Progress = Callable[[int, int], None]
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntFlag
 
+from tensortee.engine.registers import REGISTERS, EngineState, FaultCause
 from tensortee.engine.slots import Slot
-from tensortee.registers import REGISTERS, EngineState, FaultCause
 
 _MAX_FAULTS = 0xFFFF
 _LOW_WORD = 0xFFFF_FFFF

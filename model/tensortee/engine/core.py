@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from tensortee.accumulator import LineSums
 from tensortee.engine.bursts import BurstShape, Response
 from tensortee.engine.control import ControlRegisters, Fault, Interrupt
 from tensortee.engine.memory import FailingMemory, Memory
+from tensortee.engine.registers import REGISTERS, EngineState, FaultCause, Opcode, Result, SlotState
 from tensortee.engine.slots import Slot
 from tensortee.engine.write_map import WriteMap
 from tensortee.format import (
@@ -22,13 +22,13 @@ from tensortee.format import (
     MAX_OWNER,
     MAX_TENSOR_BYTES,
     TAG_BYTES,
+    GhashKey,
+    LineSums,
     check_key,
     line_count,
     make_tensor_id,
     tensor_iv,
 )
-from tensortee.ghash import GhashKey
-from tensortee.registers import REGISTERS, EngineState, FaultCause, Opcode, Result, SlotState
 
 _MAX_COUNT = 0xFFFF_FFFF
 _ALLOWED = {

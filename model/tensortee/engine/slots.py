@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tensortee.accumulator import LineSums
+from tensortee.engine.registers import Result, SlotState
 from tensortee.engine.write_map import WriteMap
-from tensortee.format import IV_BYTES, LINE_BYTES, TAG_BYTES, line_count, split_iv
-from tensortee.registers import Result, SlotState
+from tensortee.format import IV_BYTES, LINE_BYTES, TAG_BYTES, LineSums, line_count, split_iv
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tensortee.registers import FaultCause
+from tensortee.engine.registers import FaultCause
 
 WORD_LINES = 64
 _FULL = (1 << WORD_LINES) - 1

@@ -11,7 +11,7 @@ from typing import Any
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
-from tensortee.registers import REGISTERS, EngineState, FaultCause, Opcode, Result, SlotState
+from tensortee.engine.registers import REGISTERS, EngineState, FaultCause, Opcode, Result, SlotState
 
 from tb.axil import OKAY, SLVERR, AxiLiteChecker, AxiLiteManager
 from tb.regmodel import RegisterModel

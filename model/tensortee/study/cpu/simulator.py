@@ -10,12 +10,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tensortee.study.conservation import at_most, conserve, not_negative
 from tensortee.study.cpu import dram as memory
 from tensortee.study.cpu import kernels, llc, metadata, tenanalyzer
 from tensortee.study.cpu.compiled import compiled, inlined
 from tensortee.study.cpu.meta_table import TenAnalyzer, entry_at
 from tensortee.study.hardware import LINE_BYTES, Cpu
+from tensortee.study.hardware.conservation import at_most, conserve, not_negative
 
 Scheme = Literal["none", "sgx", "softvn", "tenanalyzer"]
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tensortee.study.conservation import ConservationError
 from tensortee.study.cpu.compiled import compiled, inlined
 from tensortee.study.cpu.meta_table import (
     ADDRESSES,
@@ -57,6 +56,7 @@ from tensortee.study.cpu.meta_table import (
     tick,
 )
 from tensortee.study.cpu.tensor_filter import AGE, EMPTY, FILTER_ROWS, collect, forget
+from tensortee.study.hardware.conservation import ConservationError
 
 MISS, HIT_BOUNDARY, HIT_IN = 0, 1, 2
 

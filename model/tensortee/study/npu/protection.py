@@ -21,8 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from tensortee.study.engine_costs import engine_costs
 from tensortee.study.hardware import LINE_BYTES, Npu
+from tensortee.study.hardware.engine_costs import engine_costs
 from tensortee.study.npu.accesses import Access
 
 GATHER_BLOCK_BYTES, GATHER_TAG_BYTES = 512, 16

@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tensortee.study.conservation import at_most, conserve, not_negative
 from tensortee.study.hardware import Npu
+from tensortee.study.hardware.conservation import at_most, conserve, not_negative
 from tensortee.study.npu.accesses import Access
 from tensortee.study.npu.protection import MGX_BLOCK_BYTES, Cost, Protection, protection
 from tensortee.study.npu.systolic import dram_bytes_per_second, plan_gemm
