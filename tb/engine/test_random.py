@@ -210,16 +210,16 @@ class HostileMemory(RandomTest):
 
         idents = self.env.axi.driver.manager.id_count
         if self.honest:
-            return Freedom(hold=often(0.05), wrong_last=often(0.5), stray=often(0.05), stray_idents=[idents - 1])
+            return Freedom(hold=often(0.1), wrong_last=often(0.5), stray=often(0.05), stray_idents=[idents - 1])
         return Freedom(
-            hold=often(0.05),
+            hold=often(0.1),
             wrong_last=often(0.5),
-            wrong_data=often(0.01),
-            wrong_response=often(0.004),
-            surplus=often(0.05),
-            stray=often(0.005),
+            wrong_data=often(0.02),
+            wrong_response=often(0.02),
+            surplus=often(0.2),
+            stray=often(0.01),
             stray_idents=range(idents),
-            early=often(0.05),
+            early=often(0.3),
         )
 
     def ident(self) -> int:
