@@ -178,8 +178,8 @@ class HostileMemory(RandomTest):
     steps = 4
 
     def rounds(self) -> int:
-        """Half of them are honest."""
-        return int(os.environ.get(ROUNDS_VARIABLE, "4" if self.slow else "16"))
+        """Every third of them is honest."""
+        return int(os.environ.get(ROUNDS_VARIABLE, "5" if self.slow else "30"))
 
     async def body(self) -> None:
         """Play the rounds."""
@@ -188,9 +188,12 @@ class HostileMemory(RandomTest):
         self.dram = dram
         self.verdicts: Counter[str] = Counter()
         for number in range(self.rounds()):
-            self.honest = number % 2 == 0
+            self.honest = number % 3 == 0
             self.change_timing()
             dram.freedom = self.some_freedom()
+            if not self.honest:
+                # Only what is offered for some time can be answered early.
+                dram.timing.ar_stall = dram.timing.aw_stall = dram.timing.w_stall = self.rng.choice((0.2, 0.8))
             lives = [cocotb.start_soon(self.life(slot)) for slot in range(1, self.slots + 1)]
             for task in lives:
                 await task
@@ -199,7 +202,7 @@ class HostileMemory(RandomTest):
         self.logger.info(f"the memory did: {dict(sorted(dram.acts.items()))}; windows: {dict(self.verdicts)}")
         assert self.verdicts["honest OK"], "no window closed in front of a slow memory"
         assert self.verdicts["refused"], "no window failed in front of a hostile memory"
-        assert len(dram.acts) == 13 or self.slow, f"the memory made no use of its freedom: {dict(dram.acts)}"
+        assert len(dram.acts) >= 10 or self.slow, f"the memory made little use of its freedom: {dict(dram.acts)}"
 
     def some_freedom(self) -> Freedom:
         """Draw what the memory does in this round."""
@@ -214,12 +217,12 @@ class HostileMemory(RandomTest):
         return Freedom(
             hold=often(0.1),
             wrong_last=often(0.5),
-            wrong_data=often(0.02),
-            wrong_response=often(0.02),
-            surplus=often(0.2),
+            wrong_data=often(0.03),
+            wrong_response=often(0.03),
+            surplus=often(0.3),
             stray=often(0.01),
             stray_idents=range(idents),
-            early=often(0.3),
+            early=often(0.2),
         )
 
     def ident(self) -> int:
