@@ -75,8 +75,10 @@ class _ErrorRange(NamedTuple):
     access: Access
 
 
-@dataclass(slots=True)
-class _Burst:
+@dataclass(slots=True, eq=False)
+class MemoryBurst:
+    """A burst that the memory has accepted."""
+
     ident: int
     addr: int
     beats: int
@@ -102,10 +104,10 @@ class _Burst:
 
 @dataclass(slots=True)
 class _Queues:
-    reads: list[_Burst] = field(default_factory=list)
-    writes: deque[_Burst] = field(default_factory=deque)
+    reads: list[MemoryBurst] = field(default_factory=list)
+    writes: deque[MemoryBurst] = field(default_factory=deque)
     data: deque[tuple[int, int, bool]] = field(default_factory=deque)
-    responses: list[_Burst] = field(default_factory=list)
+    responses: list[MemoryBurst] = field(default_factory=list)
 
 
 class Dram:
@@ -129,6 +131,9 @@ class Dram:
         depth: bursts of each direction, and data beats of writes, that are accepted before the memory stalls.
     """
 
+    honest = True
+    """It answers what was asked, from its cells."""
+
     def __init__(
         self,
         dut: Any,
@@ -147,6 +152,8 @@ class Dram:
         self.timing = timing if timing is not None else DramTiming()
         self.statistics = DramStatistics()
         self.write_log: list[WriteBeat] = []
+        self.on_written: list[Callable[[], None]] = []
+        """Called when the last beat of a write is stored."""
         self.log_writes = log_writes
         self.keep_reads_in_reset = False
         self.cycle = 0
@@ -162,8 +169,8 @@ class Dram:
         self._errors: list[_ErrorRange] = []
         self._queues = _Queues()
         self._serial = 0
-        self._current: _Burst | None = None
-        self._response: _Burst | None = None
+        self._current: MemoryBurst | None = None
+        self._response: MemoryBurst | None = None
         self._pending: dict[str, tuple[int, ...]] = {}
         self._ready = {"aw": 0, "w": 0, "ar": 0}
         self._ticker: Ticker | None = None
@@ -246,14 +253,21 @@ class Dram:
         self._take_write_data()
         current = self._current
         if current is not None and bus.get("rready"):
-            current.done += 1
-            self.statistics.read_beats += 1
-            if current.done == current.beats:
-                self._queues.reads.remove(current)
             self._current = None
-        if self._response is not None and bus.get("bready"):
-            self._queues.responses.remove(self._response)
+            self._beat_taken(current)
+        response = self._response
+        if response is not None and bus.get("bready"):
             self._response = None
+            self._response_taken(response)
+
+    def _beat_taken(self, burst: MemoryBurst) -> None:
+        burst.done += 1
+        self.statistics.read_beats += 1
+        if burst.done == burst.beats:
+            self._queues.reads.remove(burst)
+
+    def _response_taken(self, burst: MemoryBurst) -> None:
+        self._queues.responses.remove(burst)
 
     def _in_reset(self) -> None:
         self._queues.writes.clear()
@@ -289,7 +303,7 @@ class Dram:
     def _expects_data(self) -> bool:
         return bool(self._queues.writes)
 
-    def _eligible(self, bursts: list[_Burst]) -> list[_Burst]:
+    def _eligible(self, bursts: list[MemoryBurst]) -> list[MemoryBurst]:
         """The oldest burst of each ID, if its time has come."""
         seen: set[int] = set()
         eligible = []
@@ -301,7 +315,7 @@ class Dram:
                 eligible.append(burst)
         return eligible
 
-    def _choose(self, bursts: list[_Burst]) -> _Burst | None:
+    def _choose(self, bursts: list[MemoryBurst]) -> MemoryBurst | None:
         if not self.timing.reorder:
             return bursts[0] if bursts and bursts[0].due <= self.cycle else None
         eligible = self._eligible(bursts)
@@ -312,42 +326,55 @@ class Dram:
         return chosen
 
     def _next_read_beat(self) -> None:
-        bus, timing, reads = self._bus, self.timing, self._queues.reads
+        bus, timing = self._bus, self.timing
         burst = None
-        if reads and not (timing.r_idle and self._rng.random() < timing.r_idle):
-            started = next((item for item in reads if item.done), None)
-            if started is not None and not timing.interleave:
-                burst = started
-            elif timing.interleave:
-                eligible = self._eligible(reads)
-                burst = self._rng.choice(eligible) if eligible else None
-                self.statistics.interleaved += burst is not None and started is not None and burst is not started
-            else:
-                burst = self._choose(reads)
+        if not (timing.r_idle and self._rng.random() < timing.r_idle):
+            burst = self._choose_read()
+        self._current = burst
         if burst is None:
             for name in ("rvalid", "rid", "rdata", "rresp", "rlast"):
                 bus.put(name, 0)
             return
-        addr = burst.beat_address(burst.done) & -self._bytes
-        response = self.error_response(addr, self._bytes, "read")
-        data = int.from_bytes(self.memory.read(addr, self._bytes), "little")
-        last = burst.done == burst.beats - 1
+        data, response, last = self._beat(burst)
         bus.put("rvalid", 1)
         bus.put("rid", burst.ident)
         bus.put("rdata", data)
         bus.put("rresp", response)
-        bus.put("rlast", int(last != timing.wrong_last))
-        self._current = burst
+        bus.put("rlast", int(last))
+
+    def _choose_read(self) -> MemoryBurst | None:
+        reads = self._queues.reads
+        started = next((item for item in reads if item.done), None)
+        if not self.timing.interleave:
+            return started if started is not None else self._choose(reads)
+        eligible = self._eligible(reads)
+        burst = self._rng.choice(eligible) if eligible else None
+        self.statistics.interleaved += burst is not None and started is not None and burst is not started
+        return burst
+
+    def _beat(self, burst: MemoryBurst) -> tuple[int, int, bool]:
+        """RDATA, RRESP and RLAST of the next beat of a burst."""
+        addr = burst.beat_address(burst.done) & -self._bytes
+        response = self.error_response(addr, self._bytes, "read")
+        data = int.from_bytes(self.memory.read(addr, self._bytes), "little")
+        return data, response, (burst.done == burst.beats - 1) != self.timing.wrong_last
+
+    def _choose_response(self) -> MemoryBurst | None:
+        return self._choose(self._queues.responses)
 
     def _next_response(self) -> None:
         bus, timing = self._bus, self.timing
         burst = None
-        if self._queues.responses and not (timing.b_idle and self._rng.random() < timing.b_idle):
-            burst = self._choose(self._queues.responses)
+        if not (timing.b_idle and self._rng.random() < timing.b_idle):
+            burst = self._choose_response()
         bus.put("bvalid", int(burst is not None))
         bus.put("bid", burst.ident if burst is not None else 0)
-        bus.put("bresp", burst.response if burst is not None else OKAY)
+        bus.put("bresp", self._response_code(burst) if burst is not None else OKAY)
         self._response = burst
+
+    def _response_code(self, burst: MemoryBurst) -> int:
+        """BRESP of a write."""
+        return burst.response
 
     # Accepting --------------------------------------------------------------------------------------------------------
 
@@ -368,7 +395,7 @@ class Dram:
         self._stable(channel, (ident, addr, length, size, kind), ready)
         if not ready:
             return
-        burst = _Burst(ident, addr, length + 1, size, kind, self._serial)
+        burst = MemoryBurst(ident, addr, length + 1, size, kind, self._serial)
         self._serial += 1
         self._check_burst(channel, burst)
         if channel == "ar":
@@ -379,7 +406,7 @@ class Dram:
             self._queues.writes.append(burst)
             self.statistics.write_bursts += 1
 
-    def _check_burst(self, channel: str, burst: _Burst) -> None:
+    def _check_burst(self, channel: str, burst: MemoryBurst) -> None:
         where = f"{channel} burst at {burst.addr:#x} of {burst.beats} beats of {1 << burst.size} bytes"
         if burst.size > self._size:
             raise AssertionError(f"{where} is wider than the bus")
@@ -421,8 +448,14 @@ class Dram:
             burst.done += 1
             if expected:
                 queues.writes.popleft()
-                burst.due = self.cycle + self._latency(self.timing.write_latency)
-                queues.responses.append(burst)
+                self._stored(burst)
+                for listener in self.on_written:
+                    listener()
+
+    def _stored(self, burst: MemoryBurst) -> None:
+        """All data of a write is there."""
+        burst.due = self.cycle + self._latency(self.timing.write_latency)
+        self._queues.responses.append(burst)
 
     def _store(self, addr: int, data: int, strobe: int) -> None:
         raw = data.to_bytes(self._bytes, "little")

@@ -334,9 +334,9 @@ class LockedSlot(CommandTest):
         await self.seq.idle(20)
         assert await registers.try_write("CMD", SLOT=SLOT, OPCODE=Opcode.CLOSE_READ) == OKAY
         late = await self.seq.read(BASE, beats)
-        # The model closes at once; what is asked for later finds no open window.
-        self.env.predictor.engine.command(Opcode.CLOSE_READ, SLOT)
+        self.env.predictor.engine.lock(SLOT)
         await self.seq.finish([*first, late])
+        self.env.predictor.engine.command(Opcode.CLOSE_READ, SLOT)
         assert all(set(burst.responses) == {0} for burst in first)
         assert set(late.responses) == {SLVERR}, "a read was served while the window was being closed"
         assert not any(late.data), "a refused read returned data"

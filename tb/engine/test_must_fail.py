@@ -6,12 +6,16 @@ Every test here passes only if its run ends with ``BenchError`` and with the dif
 
 from __future__ import annotations
 
+import pytest
 import pyuvm
 from tensortee.engine.registers import Opcode, Result
 
 from tb.env.base_test import EngineTest
 from tb.env.bench_error import BenchError
 from tb.env.bursts import SLVERR, Burst
+from tb.env.control_agent import Command
+from tb.hostile import HostileDram
+from tb.memory import LINE_BYTES
 
 BASE = 0x1_0000
 NBYTES = 500
@@ -58,12 +62,13 @@ class FlippedDramBit(MustFail):
 
 @pyuvm.test(timeout_time=2, timeout_unit="ms", expect_error=BenchError)
 class FlippedBitRead(MustFail):
-    """The same bit, read through the engine: the result of CLOSE_READ is not the predicted one."""
+    """The same bit, read through the engine, and the predictor is not told: the result of CLOSE_READ differs."""
 
     async def body(self) -> None:
         """Read the tensor back."""
         await self.seq.define(0, BASE, NBYTES)
         await self.seq.store(0, BASE, self.rng.randbytes(NBYTES))
+        self.env.predictor.told = False
         self.env.dram.memory.flip(BASE + 17, 0)
         await self.seq.expect(Result.OK, Opcode.OPEN_READ, 0)
         await self.seq.read_lines(BASE, NBYTES)
@@ -75,6 +80,73 @@ class FlippedBitRead(MustFail):
 
     async def wind_up(self) -> None:
         """The engine is in FATAL: no canary."""
+
+
+@pyuvm.test(timeout_time=2, timeout_unit="ms", expect_error=BenchError)
+class UntoldLie(MustFail):
+    """A hostile memory sends one wrong beat, the predictor is told nothing: data and verdict differ."""
+
+    dram_class = HostileDram
+
+    async def body(self) -> None:
+        """Read the tensor back."""
+        await self.seq.define(0, BASE, NBYTES)
+        await self.seq.store(0, BASE, self.rng.randbytes(NBYTES))
+        assert isinstance(self.env.dram, HostileDram)
+        self.env.predictor.told = False
+        self.env.dram.forge = lambda at, word: word ^ (at == BASE + LINE_BYTES)
+        await self.seq.expect(Result.OK, Opcode.OPEN_READ, 0)
+        await self.seq.read_lines(BASE, NBYTES)
+        await self.seq.expect(Result.TAG_ERROR, Opcode.CLOSE_READ, 0)
+        errors = " ".join(self.env.scoreboard.errors)
+        assert "read data" in errors, errors
+        assert "expected <Result.OK" in errors, errors
+
+    async def wind_up(self) -> None:
+        """The engine is in FATAL: no canary."""
+
+
+@pyuvm.test(timeout_time=2, timeout_unit="ms")
+class WrongAttribution(EngineTest):
+    """The predictor is told what an engine with the faults of this kind would do, and notices each."""
+
+    dram_class = HostileDram
+
+    async def body(self) -> None:
+        """Hold beats and a response; drop one, take one that is not owed, close and re-key too early."""
+        seq, predictor, dram = self.seq, self.env.predictor, self.env.dram
+        assert isinstance(dram, HostileDram)
+        await seq.define(0, BASE, NBYTES)
+        await seq.store(0, BASE, self.rng.randbytes(NBYTES))
+        await seq.expect(Result.OK, Opcode.OPEN_READ, 0)
+        dram.hold(1)
+        reads = [await seq.read(BASE, 1)]
+        await seq.idle(50)
+        with pytest.raises(BenchError, match="dropped"):
+            predictor.read_beat(0, 0, 0, False)
+        with pytest.raises(BenchError, match="owed to no read"):
+            predictor.read_beat(1, 0, 0, True)
+        with pytest.raises(BenchError, match="owes"):
+            predictor.command_done(Command(Opcode.CLOSE_READ))
+        dram.release()
+        await seq.finish(reads)
+        await self.env.drain()
+        await seq.expect(Result.COVERAGE_ERROR, Opcode.CLOSE_READ, 0)
+        await seq.expect(Result.OK, Opcode.OPEN_WRITE, 0)
+        dram.hold(responses=True)
+        writes = [await seq.write(BASE, bytes(LINE_BYTES))]
+        await seq.idle(50)
+        with pytest.raises(BenchError, match="dropped"):
+            predictor.write_response(0, 0, False)
+        with pytest.raises(BenchError, match="owed to no write"):
+            predictor.write_response(1, 0, True)
+        with pytest.raises(BenchError, match="owes"):
+            predictor.command_done(Command(Opcode.RELEASE))
+        dram.release()
+        await seq.finish(writes)
+        await seq.expect(Result.OK, Opcode.RELEASE, 0)
+        with pytest.raises(BenchError, match="expected nothing"):
+            predictor.memory_request(reads[0])
 
 
 @pyuvm.test(timeout_time=2, timeout_unit="ms", expect_error=BenchError)
@@ -123,18 +195,16 @@ class WrongResponse(MustFail):
     """The memory fails a read and the model is not told."""
 
     async def body(self) -> None:
-        """Clear the error area between prediction and answer."""
+        """Keep the error from the predictor."""
         await self.seq.define(0, BASE, NBYTES)
         await self.seq.store(0, BASE, self.rng.randbytes(NBYTES))
         await self.seq.expect(Result.OK, Opcode.OPEN_READ, 0)
-        self.env.dram.timing.read_latency = 100
-        burst = await self.seq.read(BASE, 1)
-        await self.seq.idle(40)
+        self.env.predictor.told = False
         self.env.dram.fail(BASE, 64, SLVERR)
-        await burst.done.wait()
+        await self.seq.finish([await self.seq.read(BASE, LINE_BYTES // self.env.bus_bytes)])
         self.env.dram.fail_nothing()
         errors = " ".join(self.env.scoreboard.errors)
-        assert "responses [2], expected [0]" in errors, errors
+        assert "responses [2, 2, 2, 2], expected [0, 0, 0, 0]" in errors, errors
 
     async def wind_up(self) -> None:
         """The model and the engine differ: nothing more to compare."""

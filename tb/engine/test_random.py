@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import cocotb
 import pyuvm
-from tensortee.engine.registers import Opcode, SlotState
+from tensortee.engine.registers import EngineState, Opcode, Result, SlotState
 
 from tb.dram import DramTiming
 from tb.env.axi_manager import ManagerTiming
 from tb.env.base_test import EngineTest
 from tb.env.bursts import FIXED, INCR, WRAP, Burst
-from tb.env.plan import runs
+from tb.env.plan import pieces, runs
+from tb.hostile import Freedom, HostileDram
 from tb.memory import LINE_BYTES
 
 BASE = 0x1_0000
@@ -165,3 +167,140 @@ class ConcurrentTensors(RandomTest):
             await task
         await self.calm()
         await self.seq.compare_registers()
+
+
+@pyuvm.test(timeout_time=40, timeout_unit="ms")
+class HostileMemory(RandomTest):
+    """All slots go their ways in front of a hostile memory, with every check on.
+
+    Rounds with honest data, however late, and stray beats: every window that covers its tensor closes OK. Rounds in
+    which the memory does anything: a window that closes OK has given the NPU what the NPU wrote, and nothing else; a
+    wrong tag ends in FATAL, and the next key goes on.
+    """
+
+    dram_class = HostileDram
+    slots = 3
+    steps = 4
+
+    def rounds(self) -> int:
+        """Every third of them is honest."""
+        return int(os.environ.get(ROUNDS_VARIABLE, "5" if self.slow else "30"))
+
+    async def body(self) -> None:
+        """Play the rounds."""
+        dram = self.env.dram
+        assert isinstance(dram, HostileDram)
+        self.dram = dram
+        self.verdicts: Counter[str] = Counter()
+        for number in range(self.rounds()):
+            self.honest = number % 3 == 0
+            self.change_timing()
+            dram.freedom = self.some_freedom()
+            if not self.honest:
+                # Only what is offered for some time can be answered early.
+                dram.timing.ar_stall = dram.timing.aw_stall = dram.timing.w_stall = self.rng.choice((0.2, 0.8))
+            lives = [cocotb.start_soon(self.life(slot)) for slot in range(1, self.slots + 1)]
+            for task in lives:
+                await task
+            await self.end_round()
+        self.calm()
+        self.logger.info(f"the memory did: {dict(sorted(dram.acts.items()))}; windows: {dict(self.verdicts)}")
+        assert self.verdicts["honest OK"], "no window closed in front of a slow memory"
+        assert self.verdicts["refused"], "no window failed in front of a hostile memory"
+        assert len(dram.acts) >= 10 or self.slow, f"the memory made little use of its freedom: {dict(dram.acts)}"
+
+    def some_freedom(self) -> Freedom:
+        """Draw what the memory does in this round."""
+        rng = self.rng
+
+        def often(rate: float) -> float:
+            return rng.choice((0.0, rate / 4, rate))
+
+        idents = self.env.axi.driver.manager.id_count
+        if self.honest:
+            return Freedom(hold=often(0.1), wrong_last=often(0.5), stray=often(0.05), stray_idents=[idents - 1])
+        return Freedom(
+            hold=often(0.1),
+            wrong_last=often(0.5),
+            wrong_data=often(0.03),
+            wrong_response=often(0.03),
+            surplus=often(0.3),
+            stray=often(0.01),
+            stray_idents=range(idents),
+            early=often(0.2),
+        )
+
+    def ident(self) -> int:
+        """A random ID; the last one stays free for stray beats that must not disturb."""
+        return self.rng.randrange(self.env.axi.driver.manager.id_count - 1)
+
+    def lives_on(self) -> bool:
+        """No window has failed by its tag, and nobody has zeroized the engine."""
+        return self.env.predictor.engine.state == EngineState.READY
+
+    async def life(self, slot: int) -> None:
+        """Take a slot through its states."""
+        seq, rng = self.seq, self.rng
+        for _ in range(self.steps):
+            state = self.env.predictor.engine.slots[slot].state
+            if not self.lives_on():
+                return
+            if not self.honest and rng.random() < 0.03:
+                await seq.command(Opcode.ZEROIZE, slot)
+            elif state == SlotState.EMPTY:
+                await seq.command(Opcode.DEFINE, slot, self.base(slot), rng.randint(1, 10 * LINE_BYTES))
+                await self.write_epoch(slot)
+            elif state in (SlotState.SEALED, SlotState.VERIFIED) and rng.random() < 0.8:
+                await self.read_window(slot)
+            elif rng.random() < 0.2:
+                await seq.command(Opcode.RELEASE, slot)
+            else:
+                await self.write_epoch(slot)
+
+    async def write_epoch(self, slot: int) -> None:
+        """Write a tensor; with honest data it must be sealed."""
+        nbytes = self.env.predictor.engine.slots[slot].nbytes
+        await self.seq.command(Opcode.OPEN_WRITE, slot)
+        plan = runs(self.base(slot), -(-nbytes // LINE_BYTES), self.env.bus_bytes, self.rng, longest=4)
+        self.rng.shuffle(plan)
+        await self.seq.write_lines(self.base(slot), self.rng.randbytes(nbytes), plan, idents=self.ident() + 1)
+        result = await self.seq.command(Opcode.CLOSE_WRITE, slot)
+        assert result == Result.OK or not self.honest, f"an epoch with honest data closed with {result!r}"
+
+    async def read_window(self, slot: int) -> None:
+        """Touch every line once, mostly parts of lines; close at once, while the memory owes the rest."""
+        seq, base = self.seq, self.base(slot)
+        nbytes = self.env.predictor.engine.slots[slot].nbytes
+        await seq.command(Opcode.OPEN_READ, slot)
+        bursts = []
+        for addr, beats, size, kind in pieces(base, -(-nbytes // LINE_BYTES), self.env.bus_bytes, self.rng):
+            bursts.append(await seq.read(addr, beats, size=size, kind=kind, ident=self.ident()))
+        await seq.finish(bursts)
+        result = await seq.command(Opcode.CLOSE_READ, slot)
+        assert result == Result.OK or not self.honest, f"a window with honest data closed with {result!r}"
+        self.verdicts["refused" if result != Result.OK else "honest OK" if self.honest else "hostile OK"] += 1
+        if result != Result.OK:
+            return
+        # What the NPU has seen is what the NPU has written: whatever the model says.
+        for burst in bursts:
+            for addr, part in burst.payload(self.env.bus_bytes):
+                wanted = self.env.scoreboard.plaintext.peek(addr, len(part))[: max(0, base + nbytes - addr)]
+                assert part == wanted.ljust(len(part), b"\0"), f"the window of slot {slot} is OK, {addr:#x} is wrong"
+
+    async def end_round(self) -> None:
+        """Let everything come to its end; after FATAL or ZEROIZE go on with a new key."""
+        env, seq = self.env, self.seq
+        await env.drain()
+        await seq.idle(10)
+        env.dram.timing.r_idle = env.dram.timing.b_idle = 0.0
+        self.dram.freedom = Freedom()
+        await env.drain()
+        env.adopt_faults()
+        await seq.compare_registers(("STATUS", "CMD_RESULT"))
+        if not self.lives_on():
+            await self.rekey()
+            # What was written when READY ended is lost, and in which lines is a matter of timing.
+            env.predictor.memory.restore(env.dram.memory.snapshot())
+        elif env.predictor.engine.control.fault_count < 2:
+            await seq.compare_registers()
+        await seq.clear_faults()

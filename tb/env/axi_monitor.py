@@ -43,8 +43,10 @@ class AxiMonitor:
         self.on_write_request: list[Listener] = []
         self.on_write_data: list[Listener] = []
         self.on_done: list[Listener] = []
+        self.on_response: list[Callable[[str, tuple[int, ...]], None]] = []
+        """Called with channel (``r`` or ``b``) and payload of every beat and response that is handed over."""
         self.responder_lies = False
-        """Set by a test whose memory sends a wrong RLAST or beats nobody waits for: responses are not followed."""
+        """Set for a memory that sends a wrong RLAST, or beats and responses nobody waits for: those are no errors."""
         self.cycle = 0
         self.stalls: defaultdict[str, int] = defaultdict(int)
         self._waiting: dict[str, tuple[int, ...]] = {}
@@ -114,12 +116,13 @@ class AxiMonitor:
         elif channel == "w":
             self._data.append((payload[0], payload[1]))
             self._match_data()
-        elif self.responder_lies:
-            return
-        elif channel == "r":
-            self._read_beat(*payload)
         else:
-            self._write_response(*payload)
+            for on_response in self.on_response:
+                on_response(channel, payload)
+            if channel == "r":
+                self._read_beat(*payload)
+            else:
+                self._write_response(*payload)
 
     def _address(self, channel: str, payload: tuple[int, ...]) -> None:
         ident, addr, length, size, kind = payload[:5]
@@ -153,13 +156,15 @@ class AxiMonitor:
 
     def _read_beat(self, ident: int, data: int, response: int, last: int) -> None:
         if not self._reads[ident]:
+            if self.responder_lies:
+                return
             raise AssertionError(f"{self._prefix}: a read beat with ID {ident}, which has no read under way")
         burst = self._reads[ident][0]
         burst.note.setdefault("first", self.cycle)
         burst.data.append(data)
         burst.responses.append(response)
         complete = len(burst.data) == burst.beats
-        if bool(last) != complete:
+        if bool(last) != complete and not self.responder_lies:
             raise AssertionError(
                 f"{self._prefix}: RLAST is {last} on beat {len(burst.data) - 1} of {burst.beats} at {burst.addr:#x}"
             )
@@ -169,9 +174,11 @@ class AxiMonitor:
 
     def _write_response(self, ident: int, response: int) -> None:
         if not self._writes[ident]:
+            if self.responder_lies:
+                return
             raise AssertionError(f"{self._prefix}: a write response with ID {ident}, which has no write under way")
         burst = self._writes[ident].popleft()
-        if not burst.note.get("data_complete"):
+        if not burst.note.get("data_complete") and not self.responder_lies:
             raise AssertionError(f"{self._prefix}: the write at {burst.addr:#x} was answered before its last data beat")
         burst.responses.append(response)
         self._finish(burst)

@@ -14,6 +14,7 @@ from cocotb.triggers import ClockCycles
 from pyuvm import uvm_test
 from tensortee.engine.registers import Opcode, Result
 
+from tb.dram import Dram
 from tb.env.environment import EngineEnv
 from tb.env.sequences import EngineSequence
 
@@ -36,6 +37,8 @@ class EngineTest(uvm_test):
     read (``canary``), so that each DRAM image holds something to open, and with all registers compared.
     """
 
+    dram_class = Dram
+    """The memory behind the engine."""
     canary_slot = 1
     canary_base = 0x7F_0000
     canary_bytes = 150
@@ -47,7 +50,7 @@ class EngineTest(uvm_test):
             hashlib.sha256(type(self).__name__.encode()).digest()[:4], "big"
         )
         self.rng = Random(seed)
-        self.env = EngineEnv("env", self, self.dut, seed & 0x7FFFFFFF)
+        self.env = EngineEnv("env", self, self.dut, seed & 0x7FFFFFFF, self.dram_class)
         self.seq = EngineSequence(self.env, self.rng)
         self.keys_used = 0
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cocotb.triggers import ClockCycles, RisingEdge
 from pyuvm import uvm_env, uvm_subscriber
-from tensortee.engine.registers import EngineState, FaultCause, Result, SlotState
+from tensortee.engine.registers import EngineState, Result, SlotState
 
 from tb.dram import Dram
 from tb.env.axi_agent import AxiAgent
@@ -19,6 +19,7 @@ from tb.env.bursts import Burst, attributes
 from tb.env.control_agent import Command, ControlAgent
 from tb.env.coverage import Coverage
 from tb.env.key_agent import KeyAgent
+from tb.env.memory_probe import MemoryProbe
 from tb.env.predictor import Predictor
 from tb.env.scoreboard import Scoreboard
 from tb.env.sideband_monitor import SidebandMonitor
@@ -58,10 +59,11 @@ class Listener(uvm_subscriber):
 class EngineEnv(uvm_env):
     """Everything around the design under test."""
 
-    def __init__(self, name: str, parent: Any, dut: Any, seed: int) -> None:
+    def __init__(self, name: str, parent: Any, dut: Any, seed: int, dram_class: type[Dram] = Dram) -> None:
         super().__init__(name, parent)
         self.dut = dut
         self.seed = seed
+        self._dram_class = dram_class
         self._unsettled = False
         self.parameters = build_parameters(dut)
         self.bus_bytes = self.parameters["DATA_W"] // 8
@@ -69,7 +71,7 @@ class EngineEnv(uvm_env):
 
     def build_phase(self) -> None:
         """Make the parts."""
-        self.dram = Dram(self.dut, "m_axi", seed=self.seed + 1, lines_only=True, log_writes=True)
+        self.dram = self._dram_class(self.dut, "m_axi", seed=self.seed + 1, lines_only=True, log_writes=True)
         self.backdoor = Backdoor(self.dut)
         self.axi = AxiAgent("axi", self, self.dut, self.seed + 2)
         self.control = ControlAgent("control", self, self.dut, self.seed + 3)
@@ -80,6 +82,8 @@ class EngineEnv(uvm_env):
         )
         self.sideband = SidebandMonitor(self.dut)
         self.memory_port = AxiMonitor(self.dut, "m_axi", zero_when_idle=("w",))
+        self.memory_port.responder_lies = not self.dram.honest
+        self.probe = MemoryProbe(self.dut)
         self.coverage = Coverage()
 
     def connect_phase(self) -> None:
@@ -89,7 +93,7 @@ class EngineEnv(uvm_env):
             ("read_request", monitor.read_request_port, self._requested),
             ("write_request", monitor.write_request_port, self._requested),
             ("write_data", monitor.write_data_port, self.predictor.write_data),
-            ("done", monitor.done_port, self._finished),
+            ("done", monitor.done_port, self.scoreboard.burst_done),
             ("command_started", self.control.driver.started_port, self._command_started),
             ("command_done", self.control.driver.done_port, self._command_done),
             ("key", self.keys.driver.port, self._key),
@@ -100,11 +104,19 @@ class EngineEnv(uvm_env):
 
         self.memory_port.on_read_request.append(self._memory_request)
         self.memory_port.on_write_request.append(self._memory_request)
+        self.memory_port.on_response.append(self.probe.entered)
+        self.probe.on_read_beat.append(self.predictor.read_beat)
+        self.probe.on_response.append(self.predictor.write_response)
+        self.predictor.on_known.append(self.scoreboard.burst_known)
+        self.scoreboard.on_judged.append(self._judged)
+        self.sideband.on_blocked.append(self._blocked)
+        self.dram.on_written.append(self.scoreboard.settle)
 
     # Events -----------------------------------------------------------------------------------------------------------
 
     def _requested(self, burst: Burst) -> None:
-        if self._unsettled:
+        # The engine may have left READY for a reason that the model sees with the end of the command.
+        if self._unsettled or (not self.sideband.ready and self.predictor.engine.state == EngineState.READY):
             burst.note["interrupted"] = True
         way = "write" if burst.write else "read"
         total = self.axi.monitor.monitor.under_way(way) - 1
@@ -119,11 +131,14 @@ class EngineEnv(uvm_env):
         _, cache, *passed_on = attributes(burst.ident)
         # Reads fetch whole lines, so they go on as modifiable: AxCACHE[1].
         self.scoreboard.compare_attributes(burst, (0, cache if burst.write else cache | MODIFIABLE, *passed_on))
+        self.predictor.memory_request(burst)
 
-    def _finished(self, burst: Burst) -> None:
-        self.scoreboard.burst_done(burst)
-        expected = burst.note.get("expected")
-        self.coverage.outcome(burst, expected.cause if expected is not None else FaultCause.NONE)
+    def _judged(self, burst: Burst) -> None:
+        self.coverage.outcome(burst, burst.note["expected"].cause)
+
+    def _blocked(self) -> None:
+        for burst in self.axi.monitor.monitor.open_bursts():
+            burst.note["interrupted"] = True
 
     def _command_started(self, command: Command) -> None:
         model = self.predictor.engine
@@ -157,7 +172,7 @@ class EngineEnv(uvm_env):
     def was_reset(self) -> None:
         """Bring every part that follows the engine's state back to the state after reset."""
         self.axi.driver.manager.abandon()
-        self.predictor.engine.reset()
+        self.predictor.reset()
         self.scoreboard.forget_traffic()
 
     def interrupted(self) -> None:
@@ -187,6 +202,7 @@ class EngineEnv(uvm_env):
         self.axi.start(ticker)
         ticker.add(self.sideband)
         ticker.add(self.memory_port)
+        ticker.add(self.probe)
         ticker.start()
 
     async def drain(self, cycles: int = 20_000) -> None:

@@ -70,6 +70,10 @@ class PadCheck:
             self.checked += 1
         return beat
 
+    def holds(self, addresses: Iterable[int]) -> bool:
+        """Whether a beat was seen at every one of the addresses."""
+        return all(addr in self._beats for addr in addresses)
+
     def drop(self, addr: int) -> None:
         """Forget the oldest beat at ``addr``, if there is one: it belongs to a write that was interrupted."""
         queue = self._beats.get(addr)

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pyuvm import uvm_component
-from tensortee.engine import Engine
+from tensortee.engine import BurstUnderWayError, Engine, ReadRequest, WriteRequest
 from tensortee.engine.registers import FaultCause, Result, SlotState
 
 from tb.dram import Dram
 from tb.env.backdoor import SlotView
-from tb.env.bursts import OKAY, SLVERR, Burst
+from tb.env.bench_error import BenchError
+from tb.env.bursts import EXOKAY, OKAY, SLVERR, Burst
 from tb.env.control_agent import Command
+from tb.env.ledger import Entry, Ledger
 from tb.memory import SparseMemory
 
 
@@ -49,11 +52,24 @@ class MirroredMemory(SparseMemory):
 
 
 class Predictor(uvm_component):
-    """Runs the golden model beside the RTL. ``corrupt`` makes it wrong on purpose, for the test that must fail."""
+    """Runs the golden model beside the RTL.
+
+    What a read returns follows from the beats that the memory delivers, whatever they are, and what a write answers
+    from its response: both are attributed by the rule of AXI4 (in order of request for each ID), in the cycle in which
+    the engine takes them. A beat that is taken must be owed to a read, a beat that is dropped must not be owed to a
+    read that the memory has accepted; in between, either is right. From an honest memory the beats must be those of
+    its image.
+
+    Attributes:
+        corrupt: invert a bit of every read beat, for a test that must fail.
+        told: what the memory delivered is followed; if not, its image without errors, for a test that must fail.
+        on_known: called with each burst whose outcome is known from now on.
+    """
 
     def __init__(self, name: str, parent: Any, *, dram: Dram, parameters: dict[str, int]) -> None:
         super().__init__(name, parent)
         self.bus_bytes = parameters["DATA_W"] // 8
+        self._dram = dram
         self.memory = MirroredMemory(dram)
         self.engine = Engine(
             self.memory,
@@ -66,41 +82,141 @@ class Predictor(uvm_component):
             owner=parameters["OWNER"],
         )
         self.corrupt = False
+        self.told = True
+        self.on_known: list[Callable[[Burst], None]] = []
+        self.reads: Ledger[ReadRequest] = Ledger(self._read_refused)
+        self.writes: Ledger[WriteRequest] = Ledger(self._write_refused)
+
+    # Reads ------------------------------------------------------------------------------------------------------------
 
     def read_request(self, burst: Burst) -> None:
-        """Predict a read when its address is taken."""
-        data, responses, cause = self.engine.read(burst.addr, burst.beats, burst.size, burst.kind)
+        """Decide on a read when its address is taken."""
+        request = self.engine.request_read(burst.addr, burst.beats, burst.size, burst.kind)
+        if request.forwarded:
+            parts = [(start, (end - start) // self.bus_bytes) for start, end in request.parts]
+            self.reads.add(burst, request, parts)
+        else:
+            self._read_known(burst, request)
+
+    def read_beat(self, ident: int, word: int, response: int, taken: bool) -> None:
+        """The engine takes a beat of the memory, or drops it."""
+        entry = self.reads.next(ident)
+        if not taken:
+            if entry is not None and entry.request.owed > entry.unseen:
+                raise BenchError(f"a beat with ID {ident} was dropped that is owed to {entry.burst}")
+            return
+        if entry is None:
+            raise BenchError(f"a beat with ID {ident} was taken that is owed to no read")
+        request = entry.request
+        if self._dram.honest or not self.told:
+            at = request.addresses[-request.owed]
+            stored = int.from_bytes(self.memory.read(at, self.bus_bytes), "little")
+            error = self.memory.error(at, self.bus_bytes, False) if self.told else OKAY
+            if self.told and (word, response) != (stored, error):
+                raise BenchError(f"the honest memory sent {word:#x} from {at:#x}, its image is {stored:#x} ({error})")
+            word, response = stored, error
+        self.engine.deliver(request, word, response)
+        if not request.owed:
+            self.reads.done(entry)
+            self._read_known(entry.burst, request)
+
+    def _read_known(self, burst: Burst, request: ReadRequest) -> None:
+        data, responses = self.engine.finish_read(request)
         if self.corrupt:
             data = [word ^ 1 for word in data]
-        burst.note["expected"] = Expected(responses, data, cause, max(responses) == OKAY, 0)
+        cause = FaultCause.MEM_READ if request.forwarded and any(responses) else request.cause
+        self._known(burst, Expected(responses, data, cause, request.forwarded, 0))
+
+    def _read_refused(self, entry: Entry[ReadRequest]) -> None:
+        beats = entry.burst.beats
+        self.engine.withdraw(entry.request)
+        self._known(entry.burst, Expected([SLVERR] * beats, [0] * beats, FaultCause.NOT_READY, False, 0))
+
+    # Writes -----------------------------------------------------------------------------------------------------------
 
     def write_request(self, burst: Burst) -> None:
         """Decide on a write when its address is taken."""
-        burst.note["handle"] = self.engine.request_write(burst.addr, burst.beats, burst.size, burst.kind)
+        request = self.engine.request_write(burst.addr, burst.beats, burst.size, burst.kind)
+        burst.note["request"] = request
+        if request.forwarded:
+            self.writes.add(burst, request, [(burst.addr, burst.beats)])
 
     def write_data(self, burst: Burst) -> None:
-        """Predict the response and the memory contents when all data of a write has been taken."""
-        handle = burst.note.pop("handle")
-        if burst.note.get("interrupted"):
-            burst.note["expected"] = Expected([SLVERR], [], handle.cause, handle.cause == FaultCause.NONE, 0)
+        """All data of a write has been taken."""
+        request = burst.note["request"]
+        if burst.note.get("interrupted") and request.forwarded:
             return
-        response = self.engine.finish_write(handle, burst.data, burst.strobes)
-        cause, end = handle.cause, 0
-        if handle.cause == FaultCause.NONE:
-            slot = self.engine.slots[handle.slot]
-            end = slot.base + slot.nbytes
-            if response != OKAY:
-                failed = self.memory.error(burst.addr, burst.beats << burst.size, True)
-                cause = FaultCause.MEM_WRITE if failed else FaultCause.PARTIAL_LINE
-        burst.note["expected"] = Expected([response], [], cause, handle.cause == FaultCause.NONE, end)
+        self.engine.send_write(request, burst.data, burst.strobes)
+        if not request.forwarded:
+            response = self.engine.respond_write(request, OKAY)
+            self._known(burst, Expected([response], [], request.cause, False, 0))
+
+    def write_response(self, ident: int, response: int, taken: bool) -> None:
+        """The engine takes a response of the memory, or drops it."""
+        entry = self.writes.next(ident)
+        if not taken:
+            if entry is not None and not entry.unseen:
+                raise BenchError(f"a response with ID {ident} was dropped that is owed to {entry.burst}")
+            return
+        if entry is None:
+            raise BenchError(f"a response with ID {ident} was taken that is owed to no write")
+        burst, request = entry.burst, entry.request
+        failed = response not in (OKAY, EXOKAY)
+        self.writes.done(entry)
+        if not request.sent:
+            if not burst.note.get("interrupted"):
+                raise BenchError(f"a response was taken for {burst} before its data was sent")
+            self.engine.withdraw(request)
+            answer = response if failed else SLVERR
+        else:
+            answer = self.engine.respond_write(request, response)
+        slot = self.engine.slots[request.slot]
+        cause = FaultCause.MEM_WRITE if failed else FaultCause.PARTIAL_LINE if answer else FaultCause.NONE
+        self._known(burst, Expected([answer], [], cause, True, slot.base + slot.nbytes))
+
+    def _write_refused(self, entry: Entry[WriteRequest]) -> None:
+        self.engine.withdraw(entry.request)
+        self._known(entry.burst, Expected([SLVERR], [], FaultCause.NOT_READY, False, 0))
+
+    # The rest ---------------------------------------------------------------------------------------------------------
+
+    def _known(self, burst: Burst, expected: Expected) -> None:
+        burst.note["expected"] = expected
+        for listener in self.on_known:
+            listener(burst)
+
+    def memory_request(self, burst: Burst) -> None:
+        """The memory takes the address of a burst."""
+        if burst.write:
+            self.writes.asked(burst)
+        else:
+            self.reads.asked(burst)
+
+    def settle(self) -> None:
+        """Nothing is under way in the engine: what did not reach the memory never will."""
+        self.reads.settle()
+        self.writes.settle()
+
+    def reset(self) -> None:
+        """The engine was reset."""
+        self.reads.clear()
+        self.writes.clear()
+        self.engine.reset()
 
     def command_done(self, command: Command) -> Result:
         """Execute a command; returns its result."""
-        return self.engine.command(command.opcode, command.slot, command.base, command.nbytes)
+        try:
+            return self.engine.command(command.opcode, command.slot, command.base, command.nbytes)
+        except BurstUnderWayError as error:
+            raise BenchError(f"a window was closed while the memory owes beats: {error}") from error
 
     def key(self, key: bytes) -> None:
         """Install a key."""
-        self.engine.install_key(key)
+        self.settle()
+        try:
+            self.engine.install_key(key)
+        except BurstUnderWayError as error:
+            raise BenchError(f"the engine was zeroized while the memory owes beats: {error}") from error
 
     def alerts(self) -> tuple[int, bool, bool]:
         """Return the number of alert_recov pulses so far and the levels of alert_fatal and irq."""

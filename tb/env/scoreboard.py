@@ -8,13 +8,14 @@ that ends with bursts under way or write beats that no write explains.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from pyuvm import uvm_scoreboard
 from tensortee.engine.registers import Result, SlotState
 
 from tb.dram import Dram
-from tb.env.backdoor import Backdoor, open_message
+from tb.env.backdoor import Backdoor, SlotView, open_message
 from tb.env.bench_error import BenchError
 from tb.env.bursts import OKAY, SLVERR, Burst
 from tb.env.control_agent import Command
@@ -43,7 +44,13 @@ class Scoreboard(uvm_scoreboard):
         self.tampered: set[int] = set()
         """Slots whose ciphertext in DRAM the test changed."""
         self._bus_bytes = predictor.bus_bytes
+        self.on_judged: list[Callable[[Burst], None]] = []
+        """Called with each burst that was compared with its prediction."""
         self._pads = PadCheck(self._bus_bytes)
+        self._unjudged: list[Burst] = []
+        self._unwritten: list[Burst] = []
+        self._lost: list[Burst] = []
+        self._unopened: list[tuple[int, SlotView]] = []
 
     def error(self, text: str) -> None:
         """Note a difference; the test fails in the check phase, so that all differences are seen."""
@@ -55,67 +62,115 @@ class Scoreboard(uvm_scoreboard):
     def key_installed(self, key: bytes) -> None:
         """Note the key under which the tensors are sealed from now on."""
         self.key = key
+        self.settle()
+        self._lost.clear()
         self._pads.new_key()
 
     def forget_traffic(self) -> None:
         """The engine was reset: what was under way will not finish."""
         self._pads.observe(self.dram.write_log)
         self._pads.forget_traffic()
+        for bursts in (self._unjudged, self._unwritten, self._lost):
+            bursts.clear()
 
     def burst_done(self, burst: Burst) -> None:
-        """Compare a finished burst with its prediction."""
-        expected = burst.note.get("expected")
+        """The NPU has the last response of a burst."""
+        self._unjudged.append(burst)
+        self.burst_known(burst)
+
+    def burst_known(self, burst: Burst) -> None:
+        """Compare a burst with its prediction, when the NPU has its last response and the outcome is known."""
+        if burst not in self._unjudged or "expected" not in burst.note:
+            return
+        self._unjudged.remove(burst)
         if burst.note.get("interrupted"):
             self._interrupted(burst)
-            return
+        else:
+            self._compare(burst)
+        for listener in self.on_judged:
+            listener(burst)
+
+    def _compare(self, burst: Burst) -> None:
+        expected = burst.note["expected"]
         what = f"{'write' if burst.write else 'read'} of {burst.beats} x {1 << burst.size} bytes at {burst.addr:#x}"
-        if expected is None:
-            self.error(f"the {what} was not predicted")
-            return
         if burst.write:
             self.checked["write burst"] += 1
             if burst.responses != expected.responses:
                 self.error(f"{what}: response {burst.responses}, expected {expected.responses} ({expected.cause!r})")
-            self._write_reached_memory(burst, what)
+            if expected.forwarded:
+                self._unwritten.append(burst)
+                self.settle()
             return
         self.checked["read burst"] += 1
         if burst.responses != expected.responses:
             self.error(f"{what}: responses {burst.responses}, expected {expected.responses} ({expected.cause!r})")
         for number, (data, wanted) in enumerate(zip(burst.data, expected.data, strict=True)):
             self.checked["read beat"] += 1
-            # On lanes that a narrow beat does not use the engine may drive anything that is not secret: not compared.
-            _, lane, count = burst.lanes(number, self._bus_bytes)
-            mask = ((1 << (8 * count)) - 1) << (8 * lane)
+            mask = self._lanes(burst, number)
             if (data ^ wanted) & mask:
                 self.error(f"{what}: beat {number} read data {data & mask:#x}, expected {wanted & mask:#x}")
 
-    def _interrupted(self, burst: Burst) -> None:
-        """A burst that ZEROIZE caught: as predicted, or an error without data. What was written is lost anyway."""
-        self.checked["interrupted burst"] += 1
-        if any(response not in (OKAY, SLVERR) for response in burst.responses):
-            self.error(f"the burst at {burst.addr:#x} that ZEROIZE caught was answered {burst.responses}")
-        if burst.write:
-            self._pads.observe(self.dram.write_log)
-            for number in range(burst.beats):
-                self._pads.drop(burst.beat_address(number))
-            return
-        expected = burst.note["expected"]
-        for data, wanted, response in zip(burst.data, expected.data, burst.responses, strict=True):
-            if data != (wanted if response == OKAY else 0):
-                self.error(f"the read at {burst.addr:#x} that ZEROIZE caught returned {data:#x} with {response}")
+    def _lanes(self, burst: Burst, number: int) -> int:
+        """Mask of the byte lanes of a beat: on the others the engine may drive anything that is not secret."""
+        _, lane, count = burst.lanes(number, self._bus_bytes)
+        return ((1 << (8 * count)) - 1) << (8 * lane)
 
-    def _write_reached_memory(self, burst: Burst, what: str) -> None:
+    def _interrupted(self, burst: Burst) -> None:
+        """A burst that the end of READY caught: as predicted, or an error without data. What was written is lost."""
+        self.checked["interrupted burst"] += 1
         expected = burst.note["expected"]
-        self._pads.observe(self.dram.write_log)
-        if not expected.forwarded:
+        if burst.write:
+            if burst.responses[0] not in (OKAY, SLVERR, *expected.responses):
+                self.error(f"the write at {burst.addr:#x} that ZEROIZE caught was answered {burst.responses}")
+            if expected.forwarded:
+                self._lost.append(burst)
+                self.settle()
             return
+        for number, answer in enumerate(zip(burst.responses, burst.data, strict=True)):
+            mask = self._lanes(burst, number)
+            wanted = expected.responses[number], expected.data[number] & mask
+            if (answer[0], answer[1] & mask) != wanted and answer != (SLVERR, 0):
+                self.error(f"the read at {burst.addr:#x} that ZEROIZE caught returned {answer[1]:#x} with {answer[0]}")
+
+    def settle(self) -> None:
+        """Match finished writes with what has reached the memory, and open what was sealed meanwhile.
+
+        An honest memory answers a write when it has its data; another one may do so before.
+        """
+        if not (self._unwritten or self._lost or self._unopened):
+            return
+        self._pads.observe(self.dram.write_log)
+        waiting: set[int] = set()
+        for burst in list(self._unwritten):
+            addresses = {burst.beat_address(number) for number in range(burst.beats)}
+            if self.dram.honest or (not addresses & waiting and self._pads.holds(addresses)):
+                self._unwritten.remove(burst)
+                self._write_reached_memory(burst)
+            waiting |= addresses
+        for burst in list(self._lost):
+            addresses = {burst.beat_address(number) for number in range(burst.beats)}
+            if self.dram.honest or self._pads.holds(addresses):
+                self._lost.remove(burst)
+                for addr in addresses:
+                    self._pads.drop(addr)
+        for slot, view in list(self._unopened):
+            if not self._incomplete(view):
+                self._unopened.remove((slot, view))
+                self._open(slot, view)
+
+    def _incomplete(self, view: SlotView) -> bool:
+        """Whether writes to a tensor were answered and have not reached the memory."""
+        return any(view.base <= burst.addr < view.base + view.lines * LINE_BYTES for burst in self._unwritten)
+
+    def _write_reached_memory(self, burst: Burst) -> None:
+        expected = burst.note["expected"]
         for number in range(burst.beats):
             addr = burst.beat_address(number)
             word = burst.data[number].to_bytes(self._bus_bytes, "little")[: max(0, expected.end - addr)]
             try:
                 beat = self._pads.match(addr, word)
             except BenchError as failure:
-                self.error(f"{what}: {failure}")
+                self.error(f"write of {burst.beats} beats at {burst.addr:#x}: {failure}")
                 return
             if beat.strobe:
                 self.plaintext.poke(addr, word)
@@ -166,6 +221,13 @@ class Scoreboard(uvm_scoreboard):
             self.error(f"slot {slot} is sealed without a key")
             return
         view = self.backdoor.slot(slot)
+        if self._incomplete(view):
+            self._unopened.append((slot, view))
+        else:
+            self._open(slot, view)
+
+    def _open(self, slot: int, view: SlotView) -> None:
+        assert self.key is not None
         image = self.dram.memory.peek(view.base, view.lines * LINE_BYTES)
         opened = open_message(self.key, view.iv, image[: view.nbytes], view.tag)
         self.checked["third-party open"] += 1
@@ -200,7 +262,17 @@ class Scoreboard(uvm_scoreboard):
 
     def check_phase(self) -> None:
         """Fail on any error, on missing checks and on what is left over."""
+        self.predictor.settle()
+        self.settle()
         self._pads.observe(self.dram.write_log)
+        for what, left in (
+            ("is owed something by the memory", [*self.predictor.reads.entries(), *self.predictor.writes.entries()]),
+            ("was finished and not predicted", self._unjudged),
+            ("was answered and never reached the memory", self._unwritten),
+            ("was sealed and never opened", self._unopened),
+        ):
+            for item in left:
+                self.error(f"{item} {what}")
         for addr in self._pads.left_over():
             self.error(f"a write beat to {addr:#x} on the memory bus belongs to no finished write of the NPU")
         for kind in sorted(self.required):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tb.env.bursts import SLVERR
@@ -27,6 +28,10 @@ class SidebandMonitor:
         self.irq = False
         self.blocked_beats = {"s_axi_r": 0, "m_axi_w": 0}
         """Beats that were offered outside READY, and checked."""
+        self.on_blocked: list[Callable[[], None]] = []
+        """Called in the first cycle in which the engine is no longer READY."""
+        self.ready = False
+        """The engine is READY."""
         self._blocked_for = 0
         self._offered = {"s_axi_r": False, "m_axi_w": False}
 
@@ -37,14 +42,18 @@ class SidebandMonitor:
         """Check this cycle."""
         pins = self._pins
         if in_reset:
-            self.fatal = self.irq = False
+            self.fatal = self.irq = self.ready = False
             self._blocked_for = 0
             self._offered = dict.fromkeys(self._offered, False)
             return
         self.recoverable += pins.get("alert_recov")
         self.fatal = bool(pins.get("alert_fatal"))
         self.irq = bool(pins.get("irq"))
-        self._blocked_for = 0 if self._ready.value == 1 else self._blocked_for + 1
+        was_ready, self.ready = self.ready, self._ready.value == 1
+        if was_ready and not self.ready:
+            for listener in self.on_blocked:
+                listener()
+        self._blocked_for = 0 if self.ready else self._blocked_for + 1
         for channel, secret, response in (("s_axi_r", "data", "resp"), ("m_axi_w", "data", "strb")):
             if not pins.get(f"{channel}valid"):
                 continue

@@ -7,11 +7,11 @@ import random
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from tensortee.engine import BurstType, Dram, Fault, Interrupt, Response
+from tensortee.engine import BurstType, BurstUnderWayError, Dram, Fault, Interrupt, ReadRequest, Response
 from tensortee.engine.registers import REGISTERS, EngineState, FaultCause, Opcode, Result, SlotState
 from tensortee.format import LINE_BYTES, line_count
 
-from tests.model.engine_driver import Bench
+from tests.model.engine_driver import OTHER_TEST_KEY, Bench
 
 WIDTHS = [128, 256, 512]
 LENGTHS = [1, 15, 16, 17, 63, 64, 65, 100, 1000, 4096, 5000]
@@ -223,6 +223,75 @@ def test_fault_log_keeps_the_first_and_counts() -> None:
     assert fault(bench)["COUNT"] == 0xFFFF
 
 
+def held_read(bench: Bench) -> ReadRequest:
+    """A read of 16 bytes of a tensor of one line, with nothing delivered."""
+    bench.make(0, 0, bytes(64))
+    bench.expect(Result.OK, Opcode.OPEN_READ)
+    return bench.engine.request_read(0, 1, 4, BurstType.INCR)
+
+
+def test_a_read_is_under_way_until_the_last_beat_of_its_line() -> None:
+    bench = Bench()
+    request = held_read(bench)
+    assert (request.forwarded, request.parts, request.owed) == (True, [(0, 64)], 4)
+    stored = bench.dram.read(0, 64)
+    for at in request.addresses:
+        with pytest.raises(ValueError, match="beats are owed"):
+            bench.engine.finish_read(request)
+        with pytest.raises(BurstUnderWayError, match="CLOSE_READ on slot 0"):
+            bench.engine.command(Opcode.CLOSE_READ)
+        bench.engine.deliver(request, int.from_bytes(stored[at : at + 16], "little"), Response.OKAY)
+    assert bench.engine.finish_read(request) == ([0], [Response.OKAY])
+    with pytest.raises(ValueError, match="no beat is owed"):
+        bench.engine.deliver(request, 0, Response.OKAY)
+    bench.expect(Result.OK, Opcode.CLOSE_READ)
+
+
+@pytest.mark.parametrize("beat", range(4))
+def test_the_sums_are_those_of_the_beats_delivered(beat: int) -> None:
+    bench = Bench()
+    request = held_read(bench)
+    stored = bench.dram.read(0, 64)
+    for number, at in enumerate(request.addresses):
+        word = int.from_bytes(stored[at : at + 16], "little")
+        bench.engine.deliver(request, word ^ (number == beat), Response.EXOKAY)
+    assert bench.engine.finish_read(request) == ([int(beat == 0)], [Response.OKAY])
+    bench.expect(Result.TAG_ERROR, Opcode.CLOSE_READ)
+
+
+def test_beats_after_the_key_is_gone_change_nothing() -> None:
+    bench = Bench()
+    request = held_read(bench)
+    bench.engine.zeroize()
+    with pytest.raises(BurstUnderWayError, match="a key was taken"):
+        bench.engine.install_key(OTHER_TEST_KEY)
+    for _ in request.addresses:
+        bench.engine.deliver(request, 1, Response.DECERR)
+    assert bench.engine.finish_read(request)[1] == [Response.DECERR]
+    assert bench.engine.install_key(OTHER_TEST_KEY)
+    bench.make(0, 0, bytes(64))
+    assert bench.load(0) == (bytes(64), Result.OK)
+
+
+def test_a_burst_that_the_engine_refused_is_withdrawn() -> None:
+    bench = Bench()
+    request = held_read(bench)
+    bench.engine.zeroize()
+    bench.engine.withdraw(request)
+    assert bench.engine.install_key(OTHER_TEST_KEY)
+
+
+def test_a_locked_slot_refuses_until_its_command_is_executed() -> None:
+    bench = Bench()
+    bench.make(0, 0, bytes(64))
+    bench.expect(Result.OK, Opcode.OPEN_READ)
+    bench.engine.lock(0)
+    assert bench.read_lines(0)[2] == FaultCause.STATE
+    bench.expect(Result.COVERAGE_ERROR, Opcode.CLOSE_READ)
+    bench.store(0, bytes(64))
+    assert bench.load(0) == (bytes(64), Result.OK)
+
+
 # Writes ---------------------------------------------------------------------------------------------------------------
 
 
@@ -256,6 +325,24 @@ def test_data_must_fit_the_address() -> None:
         bench.engine.finish_write(request, [0] * 3, [0] * 3)
 
 
+def test_a_write_is_under_way_until_the_memory_answers() -> None:
+    bench = Bench()
+    bench.define(0, 0, 64)
+    bench.expect(Result.OK, Opcode.OPEN_WRITE)
+    request = bench.engine.request_write(0, 4, 4, BurstType.INCR)
+    with pytest.raises(ValueError, match="before its data was sent"):
+        bench.engine.respond_write(request, Response.OKAY)
+    bench.engine.send_write(request, [1, 2, 3, 4], [0xFFFF] * 4)
+    for opcode in (Opcode.CLOSE_WRITE, Opcode.OPEN_WRITE, Opcode.RELEASE):
+        with pytest.raises(BurstUnderWayError, match=opcode.name):
+            bench.engine.command(opcode)
+    assert bench.engine.respond_write(request, Response.SLVERR) == Response.SLVERR
+    with pytest.raises(ValueError, match="no response is owed"):
+        bench.engine.respond_write(request, Response.OKAY)
+    assert fault(bench)["CAUSE"] == FaultCause.MEM_WRITE
+    bench.expect(Result.BUS_ERROR, Opcode.CLOSE_WRITE)
+
+
 @pytest.mark.parametrize("end", ["zeroize", "fatal", "new key"])
 def test_data_after_the_key_is_gone_is_not_written(end: str) -> None:
     bench = Bench()
@@ -269,8 +356,11 @@ def test_data_after_the_key_is_gone_is_not_written(end: str) -> None:
     else:
         bench.engine.zeroize()
     if end == "new key":
-        assert bench.engine.install_key(bytes(16))
+        with pytest.raises(BurstUnderWayError, match="a key was taken"):
+            bench.engine.install_key(bytes(16))
     assert bench.engine.finish_write(request, [1, 2, 3, 4], [0xFFFF] * 4) == Response.SLVERR
+    if end == "new key":
+        assert bench.engine.install_key(bytes(16))
     assert 0 not in bench.dram.cells
 
 

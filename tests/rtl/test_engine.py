@@ -18,6 +18,7 @@ MODULES = (
     "faults",
     "must_fail",
     "nist",
+    "owed",
     "random",
     "refusals",
     "registers",

@@ -7,18 +7,20 @@ interrupts. The testbench compares the RTL with it.
 
 from tensortee.engine.bursts import BurstType, Response
 from tensortee.engine.control import Fault, Interrupt
-from tensortee.engine.core import Engine, WriteRequest
+from tensortee.engine.core import BurstUnderWayError, Engine, ReadRequest, WriteRequest
 from tensortee.engine.memory import Dram, FailingMemory, Memory
 from tensortee.engine.slots import Slot
 
 __all__ = [
     "BurstType",
+    "BurstUnderWayError",
     "Dram",
     "Engine",
     "FailingMemory",
     "Fault",
     "Interrupt",
     "Memory",
+    "ReadRequest",
     "Response",
     "Slot",
     "WriteRequest",

@@ -82,6 +82,15 @@ class BurstShape:
         """Whether it consists of whole lines in beats as wide as the bus."""
         return self.beat_bytes == bus_bytes and self.addr % LINE_BYTES == 0 and self.extent % LINE_BYTES == 0
 
+    def line_parts(self) -> list[tuple[int, int]]:
+        """(first byte address, end) of the runs of whole lines that a read fetches, in their order.
+
+        A WRAP begins with the line of its address; what lies before that in its container comes last.
+        """
+        low, high = self.start & -LINE_BYTES, -(-self.end // LINE_BYTES) * LINE_BYTES
+        first = self.addr & -LINE_BYTES if self.kind == BurstType.WRAP else low
+        return [(first, high), (low, first)] if first > low else [(first, high)]
+
     def _in_page(self) -> bool:
         return self.addr // PAGE_BYTES == (self.end - 1) // PAGE_BYTES
 

@@ -47,21 +47,61 @@ _ALLOWED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class WriteRequest:
-    """A write whose address was taken and whose data is still to come.
+class BurstUnderWayError(RuntimeError):
+    """A window was closed, or a key taken, while the memory still owes beats or a response."""
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    """A burst whose address was taken.
 
     Attributes:
         shape: where it goes.
-        cause: NONE, or why it is refused.
+        cause: NONE, or why it was refused.
         slot: slot that contains its address; 0 if there is none.
+        forwarded: it goes to the memory.
     """
 
     shape: BurstShape
     cause: FaultCause
     slot: int
+    forwarded: bool
     _target: Slot = field(repr=False)
-    _session: object = field(repr=False)
+    _session: _Session | None = field(repr=False)
+
+
+@dataclass(slots=True, eq=False)
+class WriteRequest(_Request):
+    """A write: its data is to come, then the response of the memory.
+
+    Attributes:
+        sent: its data went to the memory.
+    """
+
+    sent: bool = False
+    _response: int = Response.OKAY
+
+
+@dataclass(slots=True, eq=False)
+class ReadRequest(_Request):
+    """A read: the beats of the memory are to come.
+
+    Attributes:
+        parts: (first byte address, end) of each burst to the memory: whole lines.
+        addresses: byte address of each beat of the memory, in the order in which they come.
+    """
+
+    parts: list[tuple[int, int]] = field(default_factory=list)
+    addresses: list[int] = field(default_factory=list)
+    _iv: bytes = field(default=b"", repr=False)
+    _sums: LineSums | None = field(default=None, repr=False)
+    _words: list[int] = field(default_factory=list, repr=False)
+    _responses: list[int] = field(default_factory=list, repr=False)
+
+    @property
+    def owed(self) -> int:
+        """Beats that the memory has not delivered yet."""
+        return len(self.addresses) - len(self._words)
 
 
 class _Session:
@@ -84,7 +124,9 @@ class Engine:
     """The engine with a memory behind it, one transaction at a time.
 
     Commands complete at once, and so do the transient states WIPE and SETUP. What a burst answers is decided when its
-    address is taken, as in hardware; a write finishes when its data is there.
+    address is taken, as in hardware; a read finishes when the memory has delivered its last beat (`deliver`), a write
+    when the memory has answered (`respond_write`). Until then no command on its slot succeeds and no key is taken: the
+    hardware waits, so the model raises `BurstUnderWayError`. `read` and `finish_write` let the memory answer at once.
 
     Args:
         memory: the untrusted memory. If it has a method `error(addr, nbytes, write)`, that says which beats fail.
@@ -145,6 +187,8 @@ class Engine:
         self.next_id = 1
         self._session: _Session | None = None
         self._key_refused = False
+        self._under_way: list[_Request] = []
+        self._locked: int | None = None
 
     def __repr__(self) -> str:
         return f"Engine({self.state.name}, {sum(slot.state != SlotState.EMPTY for slot in self.slots)} tensors)"
@@ -154,6 +198,7 @@ class Engine:
     def reset(self) -> None:
         """What `rst` does: everything but the memory starts anew."""
         self._wipe()
+        self._under_way.clear()
         self.next_id = 1
         self._key_refused = False
         self.control.reset()
@@ -173,11 +218,14 @@ class Engine:
 
         Raises:
             ValueError: the key has a wrong length, or the engine is not in state NO_KEY.
+            BurstUnderWayError: the memory owes beats or a response from before.
         """
         if self.state != EngineState.NO_KEY:
             raise ValueError(f"the engine takes a key in state NO_KEY only; it is in state {self.state.name}")
         if len(key) != self._key_bytes:
             raise ValueError(f"this engine has a key of {self._key_bytes} bytes, not {len(key)}")
+        if self._under_way:
+            raise BurstUnderWayError(f"a key was taken while the memory owes {self._under_way[0]}")
         session = _Session(check_key(key))
         self._key_refused = not session.hash_key.usable
         if not self._key_refused:
@@ -247,13 +295,21 @@ class Engine:
             slot: 8 bits, also slots that do not exist.
             base: byte address; DEFINE only.
             nbytes: length in bytes; DEFINE only.
+
+        Raises:
+            BurstUnderWayError: the memory owes beats or a response to the slot.
         """
         if opcode == Opcode.DEFINE:
             self.control.set_argument("BASE", base)
             self.control.set_argument("NBYTES", nbytes)
         return self._execute(opcode, slot)
 
+    def lock(self, number: int) -> None:
+        """A command on a slot has begun: until it is executed, accesses to the slot are refused."""
+        self._locked = number
+
     def _execute(self, opcode: int, number: int) -> Result:
+        self._locked = None
         if opcode == Opcode.ZEROIZE:
             self._wipe()
             result = Result.OK
@@ -295,6 +351,9 @@ class Engine:
 
     def _perform(self, opcode: Opcode, number: int) -> Result:
         slot = self.slots[number]
+        for request in self._under_way:
+            if request._target is slot:
+                raise BurstUnderWayError(f"{opcode.name} on slot {number} was executed while the memory owes {request}")
         match opcode:
             case Opcode.DEFINE:
                 slot.base, slot.nbytes = self.control.argument("BASE"), self.control.argument("NBYTES")
@@ -368,70 +427,143 @@ class Engine:
             return FaultCause.BURST
         if found is None:
             return FaultCause.NO_TENSOR
-        return FaultCause.NONE if self.slots[found].state == open_state else FaultCause.STATE
+        is_open = self.slots[found].state == open_state and found != self._locked
+        return FaultCause.NONE if is_open else FaultCause.STATE
+
+    def withdraw(self, request: ReadRequest | WriteRequest) -> None:
+        """The engine lost its key before it looked at the address: nothing went to the memory, nothing is owed."""
+        self._under_way.remove(request)
 
     def _memory_error(self, addr: int, write: bool) -> int:
-        if self._failing is None:
-            return Response.OKAY
-        response = self._failing.error(addr, self._bus_bytes, write)
+        return self._failing.error(addr, self._bus_bytes, write) if self._failing is not None else Response.OKAY
+
+    @staticmethod
+    def _error(response: int) -> int:
+        """The error in a response of the memory, OKAY if there is none."""
         return Response.OKAY if response == Response.EXOKAY else response
+
+    def _lives(self, request: _Request) -> bool:
+        """Whether the key under which a burst was taken is still installed."""
+        return self._session is not None and self._session is request._session
 
     @staticmethod
     def _refused(cause: FaultCause) -> Response:
         return Response.DECERR if cause == FaultCause.NO_TENSOR else Response.SLVERR
 
-    def read(self, addr: int, beats: int, size: int, burst: int) -> tuple[list[int], list[int], FaultCause]:
-        """A read burst.
+    def request_read(self, addr: int, beats: int, size: int, burst: int) -> ReadRequest:
+        """The address of a read burst: decides whether it is served, and what the memory owes then.
 
         Args:
             addr: ARADDR.
             beats: ARLEN + 1.
             size: ARSIZE.
             burst: ARBURST.
-
-        Returns:
-            One word for each beat as on the data bus (byte at the lowest address in bits [7:0]; lanes outside a narrow
-            transfer carry the neighbouring bytes), RRESP of each beat, and the cause if it was refused or failed.
         """
         shape = BurstShape(addr, beats, size, burst)
         found = self._find(addr)
         cause = self._refuse(shape.readable(self._bus_bytes), found, SlotState.READING)
-        first_line, end_line = shape.start & -LINE_BYTES, -(-shape.end // LINE_BYTES) * LINE_BYTES
-        if cause == FaultCause.NONE and found is not None:
-            slot = self.slots[found]
-            if first_line < slot.base or end_line > slot.end:
-                cause = FaultCause.BOUNDS
-            else:
-                words, responses = self._fetch(slot, first_line, end_line)
-                if any(responses.values()):
-                    cause = FaultCause.MEM_READ
-                    self.control.report(Fault(cause, addr, False, found))
-                used = [shape.beat_address(number) & -self._bus_bytes for number in range(beats)]
-                return [words[at] for at in used], [responses[at] for at in used], cause
-        self.control.report(Fault(cause, addr, False, found))
-        return [0] * beats, [self._refused(cause)] * beats, cause
+        slot = self.slots[found or 0]
+        parts = shape.line_parts() if cause == FaultCause.NONE else []
+        if any(start < slot.base or end > slot.end for start, end in parts):
+            cause, parts = FaultCause.BOUNDS, []
+        if cause != FaultCause.NONE:
+            self.control.report(Fault(cause, addr, False, found))
+        request = ReadRequest(shape, cause, found or 0, bool(parts), slot, self._session)
+        if request.forwarded:
+            request.parts = parts
+            request.addresses = [at for start, end in parts for at in range(start, end, self._bus_bytes)]
+            request._iv, request._sums = slot.iv, slot.sums
+            self._under_way.append(request)
+        return request
 
-    def _fetch(self, slot: Slot, start: int, end: int) -> tuple[dict[int, int], dict[int, int]]:
-        """Words and responses of whole lines, by the address of the bus-wide beat."""
-        line = (start - slot.base) // LINE_BYTES
-        ciphertext = b"".join(self._memory.read(at, LINE_BYTES) for at in range(start, end, LINE_BYTES))
-        plaintext = self._installed.crypt(slot.iv, line, ciphertext)
-        inside = max(0, slot.base + slot.nbytes - start)
-        plaintext = plaintext[:inside].ljust(len(plaintext), b"\0")
-        words, responses = {}, {}
-        for offset in range(0, end - start, self._bus_bytes):
-            at = start + offset
-            responses[at] = self._memory_error(at, False)
-            word = int.from_bytes(plaintext[offset : offset + self._bus_bytes], "little")
-            words[at] = word if responses[at] == Response.OKAY else 0
-            # A line counts when its last beat is there.
-            if responses[at] == Response.OKAY and (at + self._bus_bytes) % LINE_BYTES == 0:
-                slot.count = min(slot.count + 1, _MAX_COUNT)
-        if any(responses.values()):
+    def deliver(self, request: ReadRequest, word: int, response: int) -> None:
+        """The next beat of the memory for a read, whatever it is.
+
+        Args:
+            request: what `request_read` returned.
+            word: RDATA, byte at the lowest address in bits [7:0].
+            response: RRESP.
+
+        Raises:
+            ValueError: the read is owed no beat.
+        """
+        if not request.owed:
+            raise ValueError(f"no beat is owed to {request}")
+        at, slot = request.addresses[len(request._words)], request._target
+        error, lives = self._error(response), self._lives(request)
+        if error and not any(request._responses):
+            self.control.report(Fault(FaultCause.MEM_READ, request.shape.addr, False, request.slot))
+        if error and lives:
             slot.bus_error = True
-        elif slot.sums is not None:
-            slot.sums.add(line, ciphertext)
-        return words, responses
+        # A line counts when its last beat is there.
+        if not error and lives and (at + self._bus_bytes) % LINE_BYTES == 0:
+            slot.count = min(slot.count + 1, _MAX_COUNT)
+        request._words.append(word)
+        request._responses.append(error)
+        if request.owed:
+            return
+        self._under_way.remove(request)
+        if lives and request._sums is not None and not any(request._responses):
+            for line, ciphertext in self._delivered(request):
+                request._sums.add(line, ciphertext)
+
+    def _delivered(self, request: ReadRequest) -> list[tuple[int, bytes]]:
+        """(index of the first line, ciphertext) of each part of a read."""
+        delivered = b"".join(word.to_bytes(self._bus_bytes, "little") for word in request._words)
+        out, position = [], 0
+        for start, end in request.parts:
+            out.append(((start - request._target.base) // LINE_BYTES, delivered[position : position + end - start]))
+            position += end - start
+        return out
+
+    def finish_read(self, request: ReadRequest) -> tuple[list[int], list[int]]:
+        """What a read returns when nothing more is owed to it.
+
+        Args:
+            request: what `request_read` returned.
+
+        Returns:
+            One word for each beat as on the data bus (byte at the lowest address in bits [7:0]; lanes outside a narrow
+            transfer carry the neighbouring bytes), and RRESP of each beat.
+
+        Raises:
+            ValueError: the memory still owes beats.
+        """
+        shape = request.shape
+        if request.owed:
+            raise ValueError(f"{request.owed} beats are owed to {request}")
+        if not request.forwarded:
+            return [0] * shape.beats, [self._refused(request.cause)] * shape.beats
+        slot, session = request._target, request._session
+        assert session is not None, "a burst is forwarded in READY only"
+        words: dict[int, int] = {}
+        responses = dict(zip(request.addresses, request._responses, strict=True))
+        for line, ciphertext in self._delivered(request):
+            inside = max(0, slot.nbytes - line * LINE_BYTES)
+            plaintext = session.crypt(request._iv, line, ciphertext)[:inside].ljust(len(ciphertext), b"\0")
+            for offset in range(0, len(plaintext), self._bus_bytes):
+                at = slot.base + line * LINE_BYTES + offset
+                word = int.from_bytes(plaintext[offset : offset + self._bus_bytes], "little")
+                words[at] = word if responses[at] == Response.OKAY else 0
+        used = [shape.beat_address(number) & -self._bus_bytes for number in range(shape.beats)]
+        return [words[at] for at in used], [responses[at] for at in used]
+
+    def read(self, addr: int, beats: int, size: int, burst: int) -> tuple[list[int], list[int], FaultCause]:
+        """A read burst that the memory answers at once; see `request_read` and `finish_read`.
+
+        Returns:
+            Words, responses, and the cause if it was refused or failed.
+        """
+        request = self.request_read(addr, beats, size, burst)
+        line = b""
+        for at in request.addresses:
+            if at % LINE_BYTES == 0:
+                line = self._memory.read(at, LINE_BYTES)
+            word = line[at % LINE_BYTES : at % LINE_BYTES + self._bus_bytes]
+            self.deliver(request, int.from_bytes(word, "little"), self._memory_error(at, False))
+        words, responses = self.finish_read(request)
+        failed = request.forwarded and any(request._responses)
+        return words, responses, FaultCause.MEM_READ if failed else request.cause
 
     def request_write(self, addr: int, beats: int, size: int, burst: int) -> WriteRequest:
         """The address of a write burst: decides whether it is served and marks its lines as used.
@@ -456,18 +588,18 @@ class Engine:
         if cause != FaultCause.NONE:
             self.control.report(Fault(cause, addr, True, found))
         number = found or 0
-        return WriteRequest(shape, cause, number, self.slots[number], self._session)
+        request = WriteRequest(shape, cause, number, cause == FaultCause.NONE, self.slots[number], self._session)
+        if request.forwarded:
+            self._under_way.append(request)
+        return request
 
-    def finish_write(self, request: WriteRequest, data: list[int], strobes: list[int]) -> int:
-        """The data of a write burst.
+    def send_write(self, request: WriteRequest, data: list[int], strobes: list[int]) -> None:
+        """The data of a write burst, which goes to the memory.
 
         Args:
             request: what `request_write` returned.
             data: one word for each beat, byte at the lowest address in bits [7:0].
             strobes: WSTRB of each beat.
-
-        Returns:
-            BRESP.
 
         Raises:
             ValueError: the number of beats is not that of the address.
@@ -475,20 +607,57 @@ class Engine:
         shape = request.shape
         if len(data) != shape.beats or len(strobes) != shape.beats:
             raise ValueError(f"{len(data)} beats and {len(strobes)} strobes for a burst of {shape.beats} beats")
-        if request.cause != FaultCause.NONE:
-            return self._refused(request.cause)
+        request.sent = True
+        if not request.forwarded:
+            request._response = self._refused(request.cause)
+            return
         slot = request._target
         plaintext = b"".join(word.to_bytes(self._bus_bytes, "little") for word in data)
         strobed = sum(strobe << number * self._bus_bytes for number, strobe in enumerate(strobes))
         inside = min(shape.extent, slot.base + slot.nbytes - shape.addr)
         plaintext = plaintext[:inside].ljust(shape.extent, b"\0")
         complete = [self._line_complete(request, strobed, inside, at) for at in range(0, shape.extent, LINE_BYTES)]
-        response = Response.OKAY if all(complete) else Response.SLVERR
-        if self._session is None or self._session is not request._session:
-            # The key went meanwhile: nothing is written.
-            complete, response = [False] * len(complete), Response.SLVERR
-        self._store(slot, shape.addr, plaintext, inside, complete)
-        return self._write_response(request, response)
+        if not all(complete):
+            request._response = Response.SLVERR
+        # If the key went meanwhile, nothing is written.
+        if self._lives(request):
+            self._store(slot, shape.addr, plaintext, inside, complete)
+
+    def respond_write(self, request: WriteRequest, response: int) -> int:
+        """The response of the memory to a write, whatever it is; for a refused one there is none.
+
+        Args:
+            request: what `request_write` returned.
+            response: BRESP of the memory.
+
+        Returns:
+            BRESP of the engine: an error of the memory goes before one of its own.
+
+        Raises:
+            ValueError: its data was not sent yet, or it is owed no response.
+        """
+        if not request.sent:
+            raise ValueError(f"{request} was answered before its data was sent")
+        if not request.forwarded:
+            return request._response
+        if request not in self._under_way:
+            raise ValueError(f"no response is owed to {request}")
+        self._under_way.remove(request)
+        lives, error = self._lives(request), self._error(response)
+        if not error:
+            return request._response if lives else Response.SLVERR
+        if lives:
+            request._target.bus_error = True
+        self.control.report(Fault(FaultCause.MEM_WRITE, request.shape.addr, True, request.slot))
+        return error
+
+    def finish_write(self, request: WriteRequest, data: list[int], strobes: list[int]) -> int:
+        """The data of a write burst that the memory answers at once; see `send_write` and `respond_write`."""
+        self.send_write(request, data, strobes)
+        shape = request.shape
+        answers = [self._memory_error(at, True) for at in range(shape.addr, shape.end, self._bus_bytes)]
+        errors = [answer for answer in answers if self._error(answer)]
+        return self.respond_write(request, errors[-1] if errors else Response.OKAY)
 
     def _line_complete(self, request: WriteRequest, strobed: int, inside: int, offset: int) -> bool:
         """Whether the strobes of a line's bytes in the tensor are all set; reports the line if not."""
@@ -509,23 +678,12 @@ class Engine:
                 continue
             offset = number * LINE_BYTES
             for at in range(offset, offset + LINE_BYTES, self._bus_bytes):
-                if not self._memory_error(addr + at, True):
+                if not self._error(self._memory_error(addr + at, True)):
                     self._memory.write(addr + at, ciphertext[at : at + self._bus_bytes])
         for start, stop in _runs(complete):
             if slot.sums is not None:
                 slot.sums.add(first + start, ciphertext[start * LINE_BYTES : stop * LINE_BYTES])
             slot.count = min(slot.count + stop - start, _MAX_COUNT)
-
-    def _write_response(self, request: WriteRequest, response: int) -> int:
-        """BRESP: that of the memory goes before that of the engine."""
-        shape = request.shape
-        errors = [self._memory_error(at, True) for at in range(shape.addr, shape.end, self._bus_bytes)]
-        failed = [error for error in errors if error]
-        if not failed:
-            return response
-        request._target.bus_error = True
-        self.control.report(Fault(FaultCause.MEM_WRITE, shape.addr, True, request.slot))
-        return failed[-1]
 
 
 def _runs(flags: list[bool]) -> list[tuple[int, int]]:
