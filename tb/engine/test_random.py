@@ -210,7 +210,7 @@ class HostileMemory(RandomTest):
         await self.calm()
         self.logger.info(f"the memory did: {dict(sorted(dram.acts.items()))}; windows: {dict(self.verdicts)}")
         assert self.verdicts["honest OK"], "no window closed in front of a slow memory"
-        assert self.verdicts["refused"], "no window failed in front of a hostile memory"
+        assert self.verdicts["refused"] or self.slow, "no window failed in front of a hostile memory"
         assert len(dram.acts) >= 10 or self.slow, f"the memory made little use of its freedom: {dict(dram.acts)}"
 
     def some_freedom(self) -> Freedom:
@@ -263,7 +263,9 @@ class HostileMemory(RandomTest):
     async def write_epoch(self, slot: int) -> None:
         """Write a tensor; with honest data it must be sealed."""
         nbytes = self.env.predictor.engine.slots[slot].nbytes
-        await self.seq.command(Opcode.OPEN_WRITE, slot)
+        if await self.seq.command(Opcode.OPEN_WRITE, slot) == Result.VERSION_EXHAUSTED:
+            await self.seq.command(Opcode.RELEASE, slot)
+            return
         plan = runs(self.base(slot), -(-nbytes // LINE_BYTES), self.env.bus_bytes, self.rng, longest=4)
         self.rng.shuffle(plan)
         await self.seq.write_lines(self.base(slot), self.rng.randbytes(nbytes), plan, idents=self.ident() + 1)

@@ -27,7 +27,7 @@ TEST_KEY_TEXT = b"TensorTEE test key"
 
 def numbered_key(nbytes: int, number: int) -> bytes:
     """Return the ``number``-th test key of 16 or 32 bytes."""
-    return hashlib.sha256(TEST_KEY_TEXT + bytes([number])).digest()[:nbytes]
+    return hashlib.sha256(TEST_KEY_TEXT + number.to_bytes(2, "big")).digest()[:nbytes]
 
 
 class EngineTest(uvm_test):
