@@ -91,14 +91,14 @@ BUILDS = (
         {"DATA_W": 128, "SLOTS": 2, "ID_W": 1, "MAP_WORDS": 1024, "RD_TXNS": 4, "WR_TXNS": 16},
         ("verilator",),
         ("smoke", "random"),
-        ("backpressure", "bursts", "commands", "registers", "tensors"),
+        ("backpressure", "bursts", "commands", "owed", "registers", "tensors"),
     ),
     Build(
         "128-64-slots",
         {"DATA_W": 128, "SLOTS": 64, "ID_W": 16, "MAP_WORDS": 1024, "RD_TXNS": 4, "WR_TXNS": 8},
         ("verilator",),
         ("smoke", "random"),
-        ("attacks", "backpressure", "bursts", "commands", "refusals", "registers", "reset", "tensors"),
+        ("attacks", "backpressure", "bursts", "commands", "owed", "refusals", "registers", "reset", "tensors"),
     ),
 )
 LONG_MODULES = ("random",)
