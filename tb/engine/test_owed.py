@@ -166,7 +166,8 @@ class NobodyAsked(OwedTest):
 
     async def strays(self) -> None:
         """Send a beat and a response, good and failed, with every ID; nothing may change."""
-        for ident in self.thin(range(self.env.axi.driver.manager.id_count), 3):
+        idents = self.env.axi.driver.manager.id_count
+        for ident in self.rng.sample(range(idents), min(idents, 3 if self.slow else 16)):
             for response in (OKAY, SLVERR):
                 self.dram.send_beat(ident, self.rng.getrandbits(8 * self.env.bus_bytes), response)
                 self.dram.send_response(ident, response)
