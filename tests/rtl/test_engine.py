@@ -13,6 +13,7 @@ from tb.runner import rtl_sources, run_cocotb, simulators
 MODULES = (
     "attacks",
     "backpressure",
+    "blanked",
     "bursts",
     "commands",
     "faults",
