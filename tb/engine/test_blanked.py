@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write data that came before its address, and was erased with the keys: it must not be taken for what the NPU wrote."""
+"""Write data that came before its address, and was erased with the keys, is not taken for what the NPU wrote."""
 
 from __future__ import annotations
 
@@ -49,7 +49,6 @@ async def data_before_erasure(dut: Any) -> None:
         assert await player.command(Opcode.OPEN_READ) == Result.OK
         read = await player.read(len(data))
         verdict = await player.command(Opcode.CLOSE_READ)
-        assert read == data, (
-            f"the NPU wrote {data[:20].hex()}.., was answered OKAY, and reads {read[:20].hex()}..: {verdict!r}"
-        )
-    assert burst.responses == [SLVERR] and closed == Result.COVERAGE_ERROR
+        assert read == data, f"written {data[:20].hex()}, answered OKAY, read {read[:20].hex()}: {verdict!r}"
+    assert burst.responses == [SLVERR]
+    assert closed == Result.COVERAGE_ERROR
