@@ -20,6 +20,7 @@ MODULES = (
     "must_fail",
     "nist",
     "owed",
+    "phase",
     "random",
     "refusals",
     "registers",
