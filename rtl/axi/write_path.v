@@ -347,9 +347,11 @@ module write_path #(
     wire [DATA_W-1:0]   w_data;
     wire [DATA_W/8-1:0] w_strb;
 
+    // A beat that waits while the engine is not ready loses its strobes with its data: under the
+    // next key its line is refused, not written as zero.
     skid_buffer #(
         .W    (DATA_W + DATA_W/8),
-        .KEEP ({{DATA_W{1'b0}}, {DATA_W/8{1'b1}}})
+        .KEEP ({DATA_W + DATA_W/8{1'b0}})
     ) u_s_w (
         .clk       (clk),
         .rst       (rst),

@@ -109,10 +109,10 @@ module key_unit #(
     localparam [4:0] READY   = 5'b11011;
     localparam [4:0] OPERATE = 5'b01100;
 
-    localparam [1:0] IDLE     = 2'd0;
-    localparam [1:0] MULTIPLY = 2'd1;
-    localparam [1:0] SQUARE   = 2'd2;
-    localparam [1:0] COLLECT  = 2'd3;
+    localparam [2:0] IDLE     = 3'b000;   // of the arithmetic
+    localparam [2:0] MULTIPLY = 3'b011;
+    localparam [2:0] SQUARE   = 3'b101;
+    localparam [2:0] COLLECT  = 3'b110;
 
 `ifndef SYNTHESIS
     initial begin
@@ -129,6 +129,8 @@ module key_unit #(
 
     (* fsm_encoding = "none" *)
     reg [4:0] state;
+    (* fsm_encoding = "none" *)
+    reg [2:0] phase;                       // of the arithmetic
 
     // Erasure
 
@@ -140,7 +142,7 @@ module key_unit #(
     always @* begin
         case (state)
             WIPE, NO_KEY, EXPAND, ASK_H, GET_H, INVERT, POWER2, POWER3, POWER4, DIGITS, BEATS, READY, OPERATE:
-                     known = 1'b1;
+                     known = (phase == IDLE) || (phase == MULTIPLY) || (phase == SQUARE) || (phase == COLLECT);
             default: known = 1'b0;
         endcase
     end
@@ -175,7 +177,6 @@ module key_unit #(
     // and the square of one bit are under way together.
 
     reg  [127:0] acc, base, exponent;
-    reg  [1:0]   phase;
     reg          acc_pending;              // the next product to arrive is for acc
     wire         more = (exponent[127:1] != 127'd0);
 
@@ -267,6 +268,7 @@ module key_unit #(
                         phase    <= more ? MULTIPLY : IDLE;
                     end
                 end
+                default: phase <= IDLE;
             endcase
 
             case (state)

@@ -13,6 +13,7 @@ from tb.runner import rtl_sources, run_cocotb, simulators
 MODULES = (
     "attacks",
     "backpressure",
+    "blanked",
     "bursts",
     "commands",
     "erasure",
@@ -20,6 +21,7 @@ MODULES = (
     "must_fail",
     "nist",
     "owed",
+    "phase",
     "random",
     "refusals",
     "registers",
