@@ -734,7 +734,7 @@ module write_path #(
     ) u_faults (
         .clk          (clk),
         .rst          (rst),
-        .now_valid    (bad_line),
+        .now_valid    (bad_line && engine_ready),
         .now_info     ({`TTEE_CAUSE_PARTIAL_LINE, bad_line_addr, 6'd0, 1'b1, slot[b_txn]}),
         .later0_valid (r_mine && r_error),
         .later0_ready (b_fault_ready),

@@ -35,11 +35,12 @@
 //             256, + the lane's delay from aes_req_valid to aes_rsp_valid.
 //             op taken to op_done: 5 cycles for a product, 4 b + 1 for an exponent of b bits, 2 for
 //             the exponent zero.
+// fault       a state that does not exist, of the unit or of its arithmetic: everything is erased.
 //
 // SEC_CM: KEY.INSTALL_ATOMIC - round keys appear only as a whole, ready rises only after the last table entry.
 // SEC_CM: KEY.REFUSE_WEAK - a key with H = 0 or H^4 = 1 is erased, not used.
 // SEC_CM: KEY.WIPE - rst, zeroize and refusal erase keys and everything derived from them.
-// SEC_CM: FSM.SAFE - states differ in at least two bits; a state that does not exist erases the key.
+// SEC_CM: FSM.SAFE - states differ in at least two bits; a state that does not exist erases the key and is a fatal error.
 
 `resetall
 `default_nettype none
@@ -60,6 +61,7 @@ module key_unit #(
     output reg                          setup,
     output reg                          ready,
     output reg                          key_refused,
+    output wire                         fault,
 
     output wire [(KEY_W/32+7)*128-1:0]  round_keys,
 
@@ -138,6 +140,8 @@ module key_unit #(
     wire      refuse = (state == GET_H) && aes_rsp_valid && bad_h;
     reg       known;
     wire      erase  = rst || (zeroize && state != WIPE) || refuse || !known;
+
+    assign fault = !known && !rst;
 
     always @* begin
         case (state)

@@ -231,9 +231,29 @@ class FatalEvents(InjectionTest):
                 await self.is_answered(what, Opcode.DEFINE, slot, Result.ABORTED)
             await self.is_fatal(what)
             await self.pulse_zeroize()
+        await self.without_key()
         await self.wrong_tag()
         await self.write("write map", dut.u_map.fsm)
         await self.write("write path", dut.u_write.aw_fsm)
+
+    async def without_key(self) -> None:
+        """A bit of the key unit's state while it has no key, and while a key is set up."""
+        dut = self.dut
+        for cycles in (None, 3, 40, 900):
+            bit = self.rng.randrange(len(dut.u_keys.state))
+            await self.until_key_ready()
+            await self.env.control.registers.write("INTR_ENABLE", FATAL=1)
+            if cycles is not None:
+                dut.key_data.value = self.rng.getrandbits(8 * self.env.key_bytes)
+                dut.key_valid.value = 1
+                await ClockCycles(dut.clk, 2)
+                dut.key_valid.value = 0
+                dut.key_data.value = 0
+                await ClockCycles(dut.clk, cycles)
+            await self.flip(dut.u_keys.state, bit)
+            await ClockCycles(dut.clk, FATAL_CYCLES)
+            await self.is_fatal(f"bit {bit} of the key unit's state flipped, {cycles} cycles after a key")
+            await self.pulse_zeroize()
 
     async def wrong_tag(self) -> None:
         """Close a window of one line whose sums were set by the back door."""
