@@ -290,7 +290,6 @@ module tensortee_engine #(
     wire [ADDR_W-1:0] rd_fault_addr, wr_fault_addr;
     wire [SLOT_W-1:0] rd_fault_slot, wr_fault_slot;
     wire [7:0]        slot_sel;
-    wire              view_here = ({24'd0, slot_sel} < SLOTS);
     wire [3:0]        view_state;
     wire [7:0]        view_result;
     wire [ADDR_W-7:0] view_line;
@@ -351,13 +350,13 @@ module tensortee_engine #(
         .window_fail       (window_fail),
         .fatal_event       (fatal_event),
         .slot_sel          (slot_sel),
-        .view_state        (view_here ? view_state : 4'd0),
-        .view_result       (view_here ? view_result : 8'd0),
-        .view_base         (view_here ? {{64-ADDR_W{1'b0}}, view_line, 6'd0} : 64'd0),
-        .view_nbytes       (view_here ? {27'd0, view_nbytes} : 64'd0),
-        .view_id           (view_here ? view_id : 28'd0),
-        .view_version      (view_here ? view_version : 64'd0),
-        .view_count        (view_here ? view_count : 32'd0),
+        .view_state        (view_state),
+        .view_result       (view_result),
+        .view_base         ({{64-ADDR_W{1'b0}}, view_line, 6'd0}),
+        .view_nbytes       ({27'd0, view_nbytes}),
+        .view_id           (view_id),
+        .view_version      (view_version),
+        .view_count        (view_count),
         .irq               (irq)
     );
 

@@ -27,7 +27,7 @@
 // *_fail,     one-cycle pulses that set their interrupt bit.
 // *_event
 // view_*      description of slot slot_sel, at the latest one cycle after slot_sel changes;
-//             zero while slot_sel is not below SLOTS.
+//             ignored while slot_sel is not below SLOTS: the registers then read as zero.
 // irq         one cycle behind INTR_STATE & INTR_ENABLE.
 //
 // An event wins over a write in the same cycle that clears it. AxPROT is ignored: who may
@@ -227,6 +227,7 @@ module axil_csr #(
     reg         read_addr_ok;
 
     wire        read = ar_held && !s_axil_rvalid;
+    wire        view_here     = ({24'd0, slot_sel} < SLOTS);
     wire [63:0] fault_addr_64 = {{64 - ADDR_W{1'b0}}, fault_addr};
 
     always @* begin
@@ -251,15 +252,15 @@ module axil_csr #(
             `TTEE_REG_FAULT_ADDR_HI:  read_data = fault_addr_64[63:32];
             `TTEE_REG_FAULT_COUNT:    read_data = {16'd0, fault_count};
             `TTEE_REG_SLOT_SEL:       read_data = {24'd0, slot_sel};
-            `TTEE_REG_SLOT_STATUS:    read_data = {16'd0, view_result, 4'd0, view_state};
-            `TTEE_REG_SLOT_BASE_LO:   read_data = view_base[31:0];
-            `TTEE_REG_SLOT_BASE_HI:   read_data = view_base[63:32];
-            `TTEE_REG_SLOT_NBYTES_LO: read_data = view_nbytes[31:0];
-            `TTEE_REG_SLOT_NBYTES_HI: read_data = view_nbytes[63:32];
-            `TTEE_REG_SLOT_ID:        read_data = {4'd0, view_id};
-            `TTEE_REG_SLOT_VERSION_LO: read_data = view_version[31:0];
-            `TTEE_REG_SLOT_VERSION_HI: read_data = view_version[63:32];
-            `TTEE_REG_SLOT_COUNT:     read_data = view_count;
+            `TTEE_REG_SLOT_STATUS:    read_data = view_here ? {16'd0, view_result, 4'd0, view_state} : 32'd0;
+            `TTEE_REG_SLOT_BASE_LO:   read_data = view_here ? view_base[31:0] : 32'd0;
+            `TTEE_REG_SLOT_BASE_HI:   read_data = view_here ? view_base[63:32] : 32'd0;
+            `TTEE_REG_SLOT_NBYTES_LO: read_data = view_here ? view_nbytes[31:0] : 32'd0;
+            `TTEE_REG_SLOT_NBYTES_HI: read_data = view_here ? view_nbytes[63:32] : 32'd0;
+            `TTEE_REG_SLOT_ID:        read_data = view_here ? {4'd0, view_id} : 32'd0;
+            `TTEE_REG_SLOT_VERSION_LO: read_data = view_here ? view_version[31:0] : 32'd0;
+            `TTEE_REG_SLOT_VERSION_HI: read_data = view_here ? view_version[63:32] : 32'd0;
+            `TTEE_REG_SLOT_COUNT:     read_data = view_here ? view_count : 32'd0;
             default: begin
                 read_data    = 32'd0;
                 read_addr_ok = 1'b0;

@@ -179,8 +179,12 @@ class HostileMemory(RandomTest):
     """
 
     dram_class = HostileDram
-    slots = 3
     steps = 4
+
+    def build_phase(self) -> None:
+        """Choose the IDs: few, so that strays meet bursts. The last is that of strays that must not disturb."""
+        super().build_phase()
+        self.idents = range(min(8, 1 << self.env.parameters["ID_W"]))
 
     def rounds(self) -> int:
         """Every third of them is honest."""
@@ -199,11 +203,11 @@ class HostileMemory(RandomTest):
             if not self.honest:
                 # Only what is offered for some time can be answered early.
                 dram.timing.ar_stall = dram.timing.aw_stall = dram.timing.w_stall = self.rng.choice((0.2, 0.8))
-            lives = [cocotb.start_soon(self.life(slot)) for slot in range(1, self.slots + 1)]
+            lives = [cocotb.start_soon(self.life(slot)) for slot in self.slots[:3]]
             for task in lives:
                 await task
             await self.end_round()
-        self.calm()
+        await self.calm()
         self.logger.info(f"the memory did: {dict(sorted(dram.acts.items()))}; windows: {dict(self.verdicts)}")
         assert self.verdicts["honest OK"], "no window closed in front of a slow memory"
         assert self.verdicts["refused"], "no window failed in front of a hostile memory"
@@ -216,9 +220,8 @@ class HostileMemory(RandomTest):
         def often(rate: float) -> float:
             return rng.choice((0.0, rate / 4, rate))
 
-        idents = self.env.axi.driver.manager.id_count
         if self.honest:
-            return Freedom(hold=often(0.1), wrong_last=often(0.5), stray=often(0.05), stray_idents=[idents - 1])
+            return Freedom(hold=often(0.1), wrong_last=often(0.5), stray=often(0.05), stray_idents=self.idents[-1:])
         return Freedom(
             hold=often(0.1),
             wrong_last=often(0.5),
@@ -226,13 +229,13 @@ class HostileMemory(RandomTest):
             wrong_response=often(0.03),
             surplus=often(0.3),
             stray=often(0.01),
-            stray_idents=range(idents),
+            stray_idents=self.idents,
             early=often(0.2),
         )
 
     def ident(self) -> int:
-        """A random ID; the last one stays free for stray beats that must not disturb."""
-        return self.rng.randrange(self.env.axi.driver.manager.id_count - 1)
+        """A random ID, but the last."""
+        return self.rng.choice(self.idents[:-1])
 
     def lives_on(self) -> bool:
         """No window has failed by its tag, and nobody has zeroized the engine."""

@@ -16,6 +16,7 @@ MODULES = (
     "blanked",
     "bursts",
     "commands",
+    "erasure",
     "faults",
     "must_fail",
     "nist",
@@ -73,6 +74,7 @@ BUILDS = (
             "backpressure",
             "bursts",
             "commands",
+            "erasure",
             "random",
             "refusals",
             "registers",
@@ -80,12 +82,14 @@ BUILDS = (
             "tensors",
             "wycheproof",
         ),
+        ("faults",),
     ),
     Build(
         "512-large",
         {"DATA_W": 512, "KEY_W": 128, "RD_TXNS": 16, "WR_TXNS": 16, "SLOTS": 16, "ADDR_W": 48},
         ("verilator",),
         ("backpressure", "bursts", "random", "refusals", "registers", "reset", "tensors"),
+        ("erasure",),
     ),
     Build("128-aes256", {"DATA_W": 128, "KEY_W": 256}, ("icarus",), ("smoke", "wycheproof")),
     Build(
@@ -93,14 +97,14 @@ BUILDS = (
         {"DATA_W": 128, "SLOTS": 2, "ID_W": 1, "MAP_WORDS": 1024, "RD_TXNS": 4, "WR_TXNS": 16},
         ("verilator",),
         ("smoke", "random"),
-        ("backpressure", "bursts", "commands", "registers", "tensors"),
+        ("backpressure", "bursts", "commands", "owed", "registers", "tensors"),
     ),
     Build(
         "128-64-slots",
         {"DATA_W": 128, "SLOTS": 64, "ID_W": 16, "MAP_WORDS": 1024, "RD_TXNS": 4, "WR_TXNS": 8},
         ("verilator",),
         ("smoke", "random"),
-        ("attacks", "backpressure", "bursts", "commands", "refusals", "registers", "reset", "tensors"),
+        ("attacks", "backpressure", "bursts", "commands", "owed", "refusals", "registers", "reset", "tensors"),
     ),
 )
 LONG_MODULES = ("random",)

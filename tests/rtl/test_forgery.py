@@ -46,3 +46,21 @@ def test_assertion_notices_the_old_fault() -> None:
             test_filter="into_an_epoch",
             extra_env={"FORGED": "1"},
         )
+
+
+NOTICED_BY = (("random", "HostileMemory"), ("owed", "BeatsHeld"), ("owed", "ExactBytes"))
+
+
+@pytest.mark.parametrize(("module", "test"), NOTICED_BY)
+def test_bench_notices_the_old_fault(module: str, test: str) -> None:
+    """Without the assertion too: the predictor is told of a command that ended while the memory owed beats."""
+    old = mutate(rtl_sources(), [LATE_BEATS, *NO_WINDOW_CHECK], OLD)
+    with pytest.raises(SimulationError, match="while the memory owe"):
+        run_cocotb(
+            toplevel="tensortee_engine",
+            sources=old,
+            module=f"tb.engine.test_{module}",
+            parameters=BUILDS[128],
+            sim=simulators()[0],
+            test_filter=f"{test}$",
+        )

@@ -278,13 +278,14 @@ def _burst(bench: Bench, slot: int) -> Check:
 async def random_bursts(dut: Any) -> None:
     """Bursts of two slots near the corners of the window, with and without pauses; epochs begin meanwhile.
 
-    Slot 0 begins with all words but one full, so that its window moves.
+    Slot 0 begins with all words but one full, and a burst over the end of the map, so that its window moves.
     """
     bench = await Bench.start(dut)
     rng, slots = bench.rng, (0, bench.slots - 1)
     for slot in slots:
         await bench.open(slot, MAX_LINES)
     await bench.fill(0, 0, bench.words - 1)
+    assert await bench.ask(0, bench.words * WORD - 1, 2) == FaultCause.NONE
     for pause in (0.0, 0.5, 0.9):
         enough = len(bench.answers) + 400
         while len(bench.answers) < enough:
