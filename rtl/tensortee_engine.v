@@ -186,7 +186,7 @@ module tensortee_engine #(
     // Signals between the parts
     // ------------------------------------------------------------------------------------
     wire [2:0]        engine_state;
-    wire              engine_ready, key_enable, zeroize_all, cu_fatal, wm_fault, aw_fault, fatal_now, fatal_event;
+    wire              engine_ready, key_enable, zeroize_all, cu_fatal, wm_fault, aw_fault, ku_fault, fatal_now, fatal_event;
     wire              ku_zeroize, wipe_all, wipe_keyed, ks_wipe;
     wire [KSA_W-1:0]  ks_wipe_addr;
     wire              any_busy;
@@ -227,6 +227,7 @@ module tensortee_engine #(
         .setup         (ku_setup),
         .ready         (ku_ready),
         .key_refused   (key_refused),
+        .fault         (ku_fault),
         .round_keys    (round_keys),
         .aes_req_valid (ku_aes_valid),
         .aes_req_ready (aes_req_ready),
@@ -258,7 +259,7 @@ module tensortee_engine #(
         .clk          (clk),
         .rst          (rst),
         .zeroize      (zeroize_all),
-        .fatal_set    ({cu_fatal, wm_fault, aw_fault}),
+        .fatal_set    ({cu_fatal, wm_fault, aw_fault, ku_fault}),
         .access_fault (rd_fault || wr_fault),
         .window_fail  (window_fail),
         .ku_no_key    (ku_no_key),

@@ -347,9 +347,11 @@ module write_path #(
     wire [DATA_W-1:0]   w_data;
     wire [DATA_W/8-1:0] w_strb;
 
+    // A beat that waits while the engine is not ready loses its strobes with its data: under the
+    // next key its line is refused, not written as zero.
     skid_buffer #(
         .W    (DATA_W + DATA_W/8),
-        .KEEP ({{DATA_W{1'b0}}, {DATA_W/8{1'b1}}})
+        .KEEP ({DATA_W + DATA_W/8{1'b0}})
     ) u_s_w (
         .clk       (clk),
         .rst       (rst),
@@ -732,7 +734,7 @@ module write_path #(
     ) u_faults (
         .clk          (clk),
         .rst          (rst),
-        .now_valid    (bad_line),
+        .now_valid    (bad_line && engine_ready),
         .now_info     ({`TTEE_CAUSE_PARTIAL_LINE, bad_line_addr, 6'd0, 1'b1, slot[b_txn]}),
         .later0_valid (r_mine && r_error),
         .later0_ready (b_fault_ready),

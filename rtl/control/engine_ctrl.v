@@ -6,14 +6,14 @@
 //   any --zeroize or reset--> WIPE          READY --fatal--> FATAL --zeroize--> WIPE
 //
 // Fatal is any bit of fatal_set (a wrong tag; a state that does not exist in the command unit,
-// the write map or the write path), and a key unit that drops its key unasked (it does so
-// when its state is not one of its own). fatal_event is the entry into FATAL, whatever led there.
+// the write map, the write path or the key unit), and a key unit that drops its key unasked.
+// Fatal during WIPE shows when WIPE ends. fatal_event is the entry into FATAL, whatever led there.
 //
 // engine_ready is high in READY only; everything that could release data hangs on it.
 // Zeroize and fatal are one abort: both end the command under way (fatal_now, zeroize) and
-// clear keys and all that is derived from them: registers (ku_zeroize, wipe_all, wipe_keyed), tables and
-// keystream buffers word by word. The buffers are swept after the AES lanes have run empty. A
-// sweep under way goes on whatever is asked meanwhile; no key can come before it is over.
+// clear keys and all that is derived from them: registers (ku_zeroize, wipe_all, wipe_keyed),
+// tables and keystream buffers word by word. The buffers are swept after the AES lanes have run
+// empty. A sweep under way goes on whatever is asked meanwhile; no key comes before it is over.
 // Duration    registers: the pin 1 cycle, the command 2 (it passes the command unit), fatal 1;
 //             keystream buffers 32 + KS_WORDS cycles; tables see key_unit.
 //
@@ -31,7 +31,7 @@ module engine_ctrl #(
     input  wire                        rst,
 
     input  wire                        zeroize,
-    input  wire [2:0]                  fatal_set,
+    input  wire [3:0]                  fatal_set,
     input  wire                        access_fault,   // an access was refused or failed
     input  wire                        window_fail,    // a window was closed without success
 
@@ -62,7 +62,7 @@ module engine_ctrl #(
     reg  [15:0]  sweep;
     wire [15:0]  sweep_addr = sweep - FLUSH[15:0];
 
-    assign fatal_now    = (fatal_set != 3'd0) || (had_key && !ku_ready);
+    assign fatal_now    = (fatal_set != 4'd0) || (had_key && !ku_ready);
     assign ku_zeroize   = zeroize || fatal_now;
     assign wipe_all     = zeroize;
     assign wipe_keyed   = fatal_now;

@@ -35,11 +35,12 @@
 //             256, + the lane's delay from aes_req_valid to aes_rsp_valid.
 //             op taken to op_done: 5 cycles for a product, 4 b + 1 for an exponent of b bits, 2 for
 //             the exponent zero.
+// fault       a state that does not exist, of the unit or of its arithmetic: everything is erased.
 //
 // SEC_CM: KEY.INSTALL_ATOMIC - round keys appear only as a whole, ready rises only after the last table entry.
 // SEC_CM: KEY.REFUSE_WEAK - a key with H = 0 or H^4 = 1 is erased, not used.
 // SEC_CM: KEY.WIPE - rst, zeroize and refusal erase keys and everything derived from them.
-// SEC_CM: FSM.SAFE - states differ in at least two bits; a state that does not exist erases the key.
+// SEC_CM: FSM.SAFE - states differ in at least two bits; a state that does not exist erases the key and is a fatal error.
 
 `resetall
 `default_nettype none
@@ -60,6 +61,7 @@ module key_unit #(
     output reg                          setup,
     output reg                          ready,
     output reg                          key_refused,
+    output wire                         fault,
 
     output wire [(KEY_W/32+7)*128-1:0]  round_keys,
 
@@ -109,10 +111,10 @@ module key_unit #(
     localparam [4:0] READY   = 5'b11011;
     localparam [4:0] OPERATE = 5'b01100;
 
-    localparam [1:0] IDLE     = 2'd0;
-    localparam [1:0] MULTIPLY = 2'd1;
-    localparam [1:0] SQUARE   = 2'd2;
-    localparam [1:0] COLLECT  = 2'd3;
+    localparam [2:0] IDLE     = 3'b000;   // of the arithmetic
+    localparam [2:0] MULTIPLY = 3'b011;
+    localparam [2:0] SQUARE   = 3'b101;
+    localparam [2:0] COLLECT  = 3'b110;
 
 `ifndef SYNTHESIS
     initial begin
@@ -129,6 +131,8 @@ module key_unit #(
 
     (* fsm_encoding = "none" *)
     reg [4:0] state;
+    (* fsm_encoding = "none" *)
+    reg [2:0] phase;                       // of the arithmetic
 
     // Erasure
 
@@ -137,10 +141,12 @@ module key_unit #(
     reg       known;
     wire      erase  = rst || (zeroize && state != WIPE) || refuse || !known;
 
+    assign fault = !known && !rst;
+
     always @* begin
         case (state)
             WIPE, NO_KEY, EXPAND, ASK_H, GET_H, INVERT, POWER2, POWER3, POWER4, DIGITS, BEATS, READY, OPERATE:
-                     known = 1'b1;
+                     known = (phase == IDLE) || (phase == MULTIPLY) || (phase == SQUARE) || (phase == COLLECT);
             default: known = 1'b0;
         endcase
     end
@@ -175,7 +181,6 @@ module key_unit #(
     // and the square of one bit are under way together.
 
     reg  [127:0] acc, base, exponent;
-    reg  [1:0]   phase;
     reg          acc_pending;              // the next product to arrive is for acc
     wire         more = (exponent[127:1] != 127'd0);
 
@@ -267,6 +272,7 @@ module key_unit #(
                         phase    <= more ? MULTIPLY : IDLE;
                     end
                 end
+                default: phase <= IDLE;
             endcase
 
             case (state)

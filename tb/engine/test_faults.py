@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cocotb
 import pyuvm
 from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly, RisingEdge
@@ -16,6 +18,8 @@ from tb.memory import LINE_BYTES
 SLOT = 2
 BASE = 0x1_0000
 NBYTES = 5 * LINE_BYTES - 3
+WRITE_CYCLES = 16
+"""From the address of a write to its last state."""
 FATAL_CYCLES = 8
 """From a fault to FATAL and the answer of the command under way, with room to spare."""
 CHECK_CYCLES = 1
@@ -209,10 +213,10 @@ class CommandStateFlips(InjectionTest):
 
 @pyuvm.test(timeout_time=20, timeout_unit="ms")
 class FatalEvents(InjectionTest):
-    """F3: the entry into FATAL is one event, whatever its cause: key unit, command unit, write map, wrong tag."""
+    """F3: the entry into FATAL is one event, whatever its cause: key unit, write map, write path, wrong tag."""
 
     async def quiet_body(self) -> None:
-        """Each bit of the key unit's state, at rest and while it computes, and of the write map's, in each state."""
+        """Each bit of the key unit's state, at rest and while it computes; then the other causes."""
         dut = self.dut
         cases = [(dut.u_keys.state, bit, cycle) for cycle in (None, 12) for bit in range(len(dut.u_keys.state))]
         for handle, bit, cycle in self.thin(cases, 4):
@@ -227,8 +231,29 @@ class FatalEvents(InjectionTest):
                 await self.is_answered(what, Opcode.DEFINE, slot, Result.ABORTED)
             await self.is_fatal(what)
             await self.pulse_zeroize()
+        await self.without_key()
         await self.wrong_tag()
-        await self.write_map()
+        await self.write("write map", dut.u_map.fsm)
+        await self.write("write path", dut.u_write.aw_fsm)
+
+    async def without_key(self) -> None:
+        """A bit of the key unit's state while it has no key, and while a key is set up."""
+        dut = self.dut
+        for cycles in (None, 3, 40, 900):
+            bit = self.rng.randrange(len(dut.u_keys.state))
+            await self.until_key_ready()
+            await self.env.control.registers.write("INTR_ENABLE", FATAL=1)
+            if cycles is not None:
+                dut.key_data.value = self.rng.getrandbits(8 * self.env.key_bytes)
+                dut.key_valid.value = 1
+                await ClockCycles(dut.clk, 2)
+                dut.key_valid.value = 0
+                dut.key_data.value = 0
+                await ClockCycles(dut.clk, cycles)
+            await self.flip(dut.u_keys.state, bit)
+            await ClockCycles(dut.clk, FATAL_CYCLES)
+            await self.is_fatal(f"bit {bit} of the key unit's state flipped, {cycles} cycles after a key")
+            await self.pulse_zeroize()
 
     async def wrong_tag(self) -> None:
         """Close a window of one line whose sums were set by the back door."""
@@ -244,21 +269,21 @@ class FatalEvents(InjectionTest):
         await self.is_fatal("wrong tag")
         await self.pulse_zeroize()
 
-    async def write_map(self) -> None:
-        """Each bit of the write map's state in each state that a write of lines of two words takes it to."""
-        fsm = self.dut.u_map.fsm
-        states = await self.check_lines(None)
-        cases = [(cycle, bit) for cycle in {s: c for c, s in enumerate(states)}.values() for bit in range(len(fsm))]
+    async def write(self, name: str, fsm: Any) -> None:
+        """Each bit of a state, in each state that a write of two lines in two words of the map takes it to."""
+        states = await self.write_states(fsm)
+        last = {state: cycle for cycle, state in enumerate(states)}
+        cases = [(cycle, bit) for cycle in last.values() for bit in range(len(fsm))]
         for cycle, bit in self.thin(cases, 4):
-            what = f"bit {bit} of the write map's state {states[cycle]:#x} flipped"
-            await self.check_lines((cycle, bit))
+            what = f"bit {bit} of the state {states[cycle]:#x} of the {name} flipped"
+            await self.write_states(fsm, (cycle, bit))
             await ClockCycles(self.dut.clk, FATAL_CYCLES)
             await self.is_fatal(what)
             # The data of the write never comes: only a reset ends it.
             await self.reset()
 
-    async def check_lines(self, flip: tuple[int, int] | None) -> list[int]:
-        """Ask for a write over two words of the map, by hand; returns the states that the map takes."""
+    async def write_states(self, fsm: Any, flip: tuple[int, int] | None = None) -> list[int]:
+        """Ask for a write by hand; returns the states it leads to, or flips a bit in one of its cycles."""
         dut, slot = self.dut, self.next_slot()
         await self.prepare(Opcode.CLOSE_WRITE, slot)
         dut.u_table.base[slot].value = BASE // LINE_BYTES
@@ -275,12 +300,12 @@ class FatalEvents(InjectionTest):
         for name in request:
             getattr(dut, f"s_axi_aw{name}").value = 0
         states: list[int] = []
-        for cycle in range(16):
+        for cycle in range(WRITE_CYCLES):
             if flip is not None and cycle == flip[0]:
-                await self.flip(dut.u_map.fsm, flip[1])
+                await self.flip(fsm, flip[1])
                 return states
             await FallingEdge(dut.clk)
-            states.append(int(dut.u_map.fsm.value))
+            states.append(int(fsm.value))
         await self.reset()
         return states
 
