@@ -365,7 +365,8 @@ module read_path #(
         .ids       (ids)
     );
 
-    // Refused bursts whose turn has come; they go before new beats of the memory.
+    // Refused bursts whose turn has come. They and the beats of the memory take turns, so that
+    // neither keeps the other from the NPU.
     reg           deny_wait;
     reg  [TW-1:0] deny_pick;
     integer pick;
@@ -380,6 +381,7 @@ module read_path #(
     end
     reg           deny_busy;
     reg  [TW-1:0] deny_at;
+    reg           deny_last;             // a refused burst was answered last
     assign deny_txn = deny_at;
 
     // ------------------------------------------------------------------------------------
@@ -395,8 +397,9 @@ module read_path #(
     reg  [LB:0]       b_bytes;             // bytes of the beat that belong to the tensor
     wire              b_done;
 
-    wire take = r_valid && match_hit && !refused[at] && ks_avail[at] && q_ok[at]
-                && (!b_valid || b_done) && !deny_wait && !deny_busy;
+    wire r_here  = r_valid && match_hit && !refused[at] && ks_avail[at] && q_ok[at];
+    wire deny_go = deny_wait && !(deny_last && r_here);
+    wire take    = r_here && (!b_valid || b_done) && !deny_go && !deny_busy;
 
     assign r_pop      = take || (r_valid && !match_hit);
     assign ks_pop     = take;
@@ -554,6 +557,7 @@ module read_path #(
         if (rst) begin
             deny_busy <= 1'b0;
             deny_at   <= {TW{1'b0}};
+            deny_last <= 1'b0;
             rest_busy <= 1'b0;
             rest_txn  <= {TW{1'b0}};
             rest_id   <= {ID_W{1'b0}};
@@ -561,10 +565,12 @@ module read_path #(
         end else begin
             if (deny_done) begin
                 deny_busy <= 1'b0;
-            end else if (!deny_busy && deny_wait && !b_valid && !rest_busy) begin
+            end else if (!deny_busy && deny_go && !b_valid && !rest_busy) begin
                 deny_busy <= 1'b1;
                 deny_at   <= deny_pick;
             end
+            if (deny_done) deny_last <= 1'b1;
+            else if (take) deny_last <= 1'b0;
             if (rest_end) begin
                 rest_busy <= 1'b0;
             end else if (b_rest) begin

@@ -590,8 +590,10 @@ module write_path #(
         .ids       (ids)
     );
 
-    // Refused bursts whose turn has come and whose data is gone go first.
+    // Refused bursts whose turn has come and whose data is gone. They and the responses of the
+    // memory take turns, so that neither keeps the other from the NPU.
     reg           deny_wait;
+    reg           deny_last;               // a refused burst was answered last
     reg  [TW-1:0] deny_pick;
     integer pick;
     always @* begin
@@ -607,13 +609,20 @@ module write_path #(
     wire       b_out_ready;
     wire       r_error  = (r_resp != OKAY) && (r_resp != 2'd1);
     wire       b_fault_ready;
-    wire       r_mine   = r_valid && match_hit && !refused[at] && !sending[at] && !deny_wait && b_out_ready;
+    wire       r_here   = r_valid && match_hit && !refused[at] && !sending[at];
+    wire       deny_go  = deny_wait && !(deny_last && r_here);
+    wire       r_mine   = r_here && !deny_go && b_out_ready;
     wire       r_take   = r_mine && (!r_error || b_fault_ready);
     wire [1:0] r_answer = r_error ? r_resp : !engine_ready ? SLVERR : error[at];
 
     assign r_pop      = r_take || (r_valid && !match_hit);
-    assign answer     = r_take || (deny_wait && b_out_ready);
-    assign answer_txn = deny_wait ? deny_pick : at;
+    assign answer     = r_take || (deny_go && b_out_ready);
+    assign answer_txn = deny_go ? deny_pick : at;
+
+    always @(posedge clk) begin
+        if (rst)         deny_last <= 1'b0;
+        else if (answer) deny_last <= deny_go;
+    end
 
     reg_slice #(
         .W (ID_W + 2)
@@ -623,7 +632,7 @@ module write_path #(
         .blank     (1'b0),
         .in_valid  (answer),
         .in_ready  (b_out_ready),
-        .in_data   ({ids[answer_txn*ID_W +: ID_W], deny_wait ? error[deny_pick] : r_answer}),
+        .in_data   ({ids[answer_txn*ID_W +: ID_W], deny_go ? error[deny_pick] : r_answer}),
         .out_valid (s_bvalid),
         .out_ready (s_bready),
         .out_data  ({s_bid, s_bresp})

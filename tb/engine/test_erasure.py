@@ -217,10 +217,10 @@ class SecretsErased(EngineTest):
             at, ident = line * LINE_BYTES, self.rng.randrange(IDENTS)
             part = data[WRITE][at : at + count * LINE_BYTES]
             bursts.append(await seq.read(BASES[READ] + at, len(part) // env.bus_bytes, ident=ident))
-            if line % 3 == 0:
-                # A WRAP that starts in the middle of its container fills the line buffer.
-                middle = BASES[READ] + (line & -WRAP_LINES) * LINE_BYTES + LINE_BYTES + env.bus_bytes
-                bursts.append(await seq.read(middle, WRAP_LINES * LINE_BYTES // env.bus_bytes, kind=WRAP, ident=ident))
+            # A WRAP that starts in the middle of its container fills the line buffer.
+            middle = BASES[READ] + (line & -WRAP_LINES) * LINE_BYTES + LINE_BYTES + env.bus_bytes
+            wrap_beats = WRAP_LINES * LINE_BYTES // env.bus_bytes
+            bursts.append(await seq.read(middle, wrap_beats, kind=WRAP, ident=ident))
             bursts.append(await seq.write(BASES[WRITE] + at, part, ident=ident))
         return bursts
 

@@ -18,6 +18,7 @@ MODULES = (
     "commands",
     "erasure",
     "faults",
+    "flood",
     "must_fail",
     "nist",
     "owed",
