@@ -134,8 +134,17 @@ LONG_RUNS = [
 ]
 
 
-def run(build: Build, simulator: str, module: str, seed: int | None = None, rounds: int | None = None) -> None:
-    """Run a module on a build, with long random tests if their ``rounds`` are given."""
+def run(
+    build: Build,
+    simulator: str,
+    module: str,
+    *,
+    seed: int | None = None,
+    test_filter: str | None = None,
+    variables: dict[str, str] | None = None,
+    timeout_s: int = 800,
+) -> None:
+    """Run a module, or those of its tests that the filter finds, on a build."""
     run_cocotb(
         toplevel="tensortee_engine",
         sources=rtl_sources(),
@@ -143,9 +152,9 @@ def run(build: Build, simulator: str, module: str, seed: int | None = None, roun
         parameters=build.parameters,
         sim=simulator,
         seed=seed,
-        extra_env={"ENGINE_PARAMETERS": json.dumps(build.parameters)}
-        | ({"ENGINE_ROUNDS": str(rounds)} if rounds is not None else {}),
-        timeout_s=3000 if rounds is not None else 800,
+        test_filter=test_filter,
+        extra_env={"ENGINE_PARAMETERS": json.dumps(build.parameters), **(variables or {})},
+        timeout_s=timeout_s,
     )
 
 
@@ -158,4 +167,12 @@ def test_engine(build: Build, simulator: str, module: str) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("build", "module", "seed"), LONG_RUNS)
 def test_engine_long(build: Build, module: str, seed: int) -> None:
-    run(build, "verilator", module, seed, LONG_ROUNDS)
+    run(build, "verilator", module, seed=seed, variables={"ENGINE_ROUNDS": str(LONG_ROUNDS)}, timeout_s=3000)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("simulator", [name for name in simulators() if name == "verilator"])
+def test_zeroize_at_every_cycle_of_key_setup(simulator: str) -> None:
+    every = {"SETUP_STRIDE": "1"}
+    run(BUILDS[0], simulator, "erasure", test_filter="ZeroizeDuringSetup", variables=every, timeout_s=3000)
