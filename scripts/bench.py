@@ -20,11 +20,14 @@ def main() -> int:
     parser.add_argument("--update", action="store_true", help="make the engine's figures the package's measured file")
     options = parser.parse_args()
     engine = ["tb.app.benchmark", *(["--update"] if options.update else [])]
-    codes = [
-        subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode
+    failed = [
+        command[0]
         for command in (engine, ["tensortee.checkpoint.bench"], ["tensortee.study.cpu.bench"])
+        if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode
     ]
-    return max(codes)
+    for module in failed:
+        print(f"bench: FAILED: {module} missed a target or did not finish, see its output above", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -338,6 +338,15 @@ def test_where_nothing_can_be_made(
     assert tree(place) == before
 
 
+@pytest.mark.parametrize("command", [("seal", "m.safetensors"), ("unseal", "sealed")])
+def test_an_empty_name_is_not_the_current_directory(place: Path, command: tuple[str, ...]) -> None:
+    before = tree(place)
+    result = run(*command, "-o", "", "--force")
+    assert result.exit_code == 2
+    assert "the name is empty" in result.stderr
+    assert tree(place) == before
+
+
 def test_bench_refuses_before_it_measures(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_pipe(place / "out")
     before = tree(place)

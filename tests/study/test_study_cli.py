@@ -207,7 +207,8 @@ def test_a_missing_extra_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-c", script, "study", "run", str(write(tmp_path, QUICK))]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.returncode == 2
-    assert result.stderr.strip() == "error: yaml is not installed: pip install 'tensortee[study,cluster]'"
+    advice = "pip install '.[study,cluster]' in the project's folder"
+    assert result.stderr.strip() == f"error: yaml is not installed: {advice}"
 
 
 def test_yaml_of_the_document_and_all_examples_are_valid(tmp_path: Path) -> None:

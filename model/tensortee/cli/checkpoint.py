@@ -21,13 +21,13 @@ from tensortee.checkpoint.text import printable
 from tensortee.cli.errors import EXIT_INTEGRITY, reporting
 from tensortee.cli.keys import KeyFile, read_key
 from tensortee.cli.output import Json, count, print_json, table_console
-from tensortee.cli.target import check_target
+from tensortee.cli.target import check_target, output_path
 
 Threads = Annotated[
     int | None, typer.Option(min=1, max=256, help="Worker threads. Default: one for each core, at most 8.")
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Replace the output if it is a regular file or a sealed checkpoint.")
+    bool, typer.Option("--force", help="Replace the output: seal a sealed checkpoint, unseal a regular file.")
 ]
 NoSync = Annotated[
     bool,
@@ -62,7 +62,9 @@ def seal(
     source: Annotated[
         Path, typer.Argument(help="A .safetensors file, or the .safetensors.index.json of a sharded checkpoint.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Directory to make.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", parser=output_path, metavar="PATH", help="Directory to make.")
+    ],
     key_file: KeyFile = None,
     threads: Threads = None,
     force: Force = False,
@@ -96,7 +98,16 @@ def seal(
 
 def unseal(
     sealed: Sealed,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to make; a directory for a sharded checkpoint.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=output_path,
+            metavar="PATH",
+            help="File to make, or the directory that it comes into; a directory to make for a sharded checkpoint.",
+        ),
+    ],
     key_file: KeyFile = None,
     expect_id: ExpectId = None,
     threads: Threads = None,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tensortee.study.report.results import PaperResults, Results, RunResults, SweepResults
 
 EXIT_POINTS_FAILED = 1
-EXTRAS = "pip install 'tensortee[study,cluster]'"
+EXTRAS = "pip install '.[study,cluster]' in the project's folder"
 OUTPUT = Path("build/study")
 
 app = typer.Typer(

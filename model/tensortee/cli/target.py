@@ -5,7 +5,20 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+import typer
+
 from tensortee.checkpoint import OutputError
+
+
+def output_path(text: str) -> Path:
+    """The output that the command line names. An empty name, of an unset variable, is not the current directory.
+
+    Raises:
+        typer.BadParameter: it is empty.
+    """
+    if not text:
+        raise typer.BadParameter("the name is empty (an unset variable?): give the name of what to make")
+    return Path(text)
 
 
 def check_target(path: Path, key_file: Path | None = None) -> None:
