@@ -7,12 +7,11 @@ import pytest
 
 from tb.mutation import LATE_BEATS, NO_WINDOW_CHECK, mutate
 from tb.runner import BUILD, SimulationError, rtl_sources, run_cocotb, simulators
+from tests.rtl.test_engine import BUILDS as ENGINE_BUILDS
 
 OLD = BUILD / "mutated" / "late_beats"
-BUILDS = {
-    128: {"DATA_W": 128, "KEY_W": 128},
-    256: {"DATA_W": 256, "KEY_W": 256, "ADDR_W": 32, "ID_W": 2, "SLOTS": 8, "RD_TXNS": 4, "WR_TXNS": 4},
-}
+BUILDS = {build.parameters["DATA_W"]: build.parameters for build in ENGINE_BUILDS[:2]}
+"""Two builds of the regression, of 128 and 256 bit: the engine as it is was built for them anyway."""
 FORMS = {128: None, 256: "into_a_window|into_a_session"}
 """At 256 bit the one beat that can be owed is the last of its line: in an epoch its count gives it away."""
 
