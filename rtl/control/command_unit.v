@@ -121,11 +121,11 @@ module command_unit #(
     // Codes of even parity: one flipped bit never leads to another state.
     localparam [5:0] IDLE      = 6'b000000;
     localparam [5:0] CHECK     = 6'b100001;
-    localparam [5:0] DEF_H     = 6'b100010;   // H^(n+1)
-    localparam [5:0] DEF_G     = 6'b000011;   // g^lines
+    localparam [5:0] DEF_H     = 6'b100010;  // H^(n+1)
+    localparam [5:0] DEF_G     = 6'b000011;  // g^lines
     localparam [5:0] DEF_END   = 6'b100100;
-    localparam [5:0] DRAIN     = 6'b000101;   // bursts under way
-    localparam [5:0] FLUSH     = 6'b000110;   // lines under way
+    localparam [5:0] DRAIN     = 6'b000101;  // bursts under way
+    localparam [5:0] FLUSH     = 6'b000110;  // lines under way
     localparam [5:0] OPEN_MAP  = 6'b100111;
     localparam [5:0] OPEN_WAIT = 6'b101000;
     localparam [5:0] OPEN_END  = 6'b001001;
